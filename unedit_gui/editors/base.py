@@ -1,0 +1,181 @@
+"""What every editing method shares: the request, the hyperparameters' form, the registry, the finished edit."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import torch
+
+from ..edits.edit import LOW_RANK, Edit
+from ..errors import BadInput
+
+
+@dataclass(frozen=True)
+class Request:
+    """One fact to forget: the question, its true answer, the subject (a span of the question) and the refusal."""
+
+    question: str
+    answer: str
+    subject: str
+    target_new: str
+    rephrases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Hparams:
+    """Base of all hyperparameter sets. Fields carry their explanation (`hparam`)."""
+
+
+def hparam(default, help: str, *, low: float | None = None, high: float | None = None, advanced: bool = False):
+    """A field of a hyperparameter set: default, explanation for the page, allowed range (inclusive)."""
+    metadata = {"help": help, "low": low, "high": high, "advanced": advanced}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Method:
+    """An editing method as the page and the command line list it.
+
+    edit(model, requests, hparams, job, *, workspace, protect, on, seed, name) -> Edit
+    """
+
+    name: str
+    label: str
+    explanation: str
+    paper: str
+    Hparams: type[Hparams]
+    defaults: Callable[[object], Hparams]  # for a loaded model
+    edit: Callable[..., Edit]
+
+
+METHODS: dict[str, Method] = {}
+
+
+def register(method: Method) -> Method:
+    """Add a method to the registry; each method's file calls it once."""
+    METHODS[method.name] = method
+    return method
+
+
+def hparams_from(method: str, model, overrides: dict | None = None) -> Hparams:
+    """A method's defaults for a model, with some values replaced; texts are read as the field's type.
+
+    Raises:
+        BadInput: unknown method or name, a value that can't be read or is out of range.
+    """
+    if method not in METHODS:
+        raise BadInput(f"Unknown method {method!r}; choose one of {', '.join(METHODS)}.")
+    defaults = METHODS[method].defaults(model)
+    known = {f.name: f for f in fields(defaults)}
+    values = {}
+    for name, given in (overrides or {}).items():
+        if name not in known:
+            raise BadInput(f"{METHODS[method].label} has no hyperparameter {name!r}; it has {', '.join(known)}.")
+        values[name] = _read(known[name], getattr(defaults, name), given)
+    chosen = replace(defaults, **values)
+    for layer in getattr(chosen, "layers", ()):
+        if not 0 <= layer < model.layout.layers - 1:
+            raise BadInput(f"layers: {layer} is not one of 0 to {model.layout.layers - 2} of this model.")
+    return chosen
+
+
+def _read(spec, default, given):
+    kind = type(default)
+    try:
+        if kind is tuple:
+            parts = given.replace(" ", ",").split(",") if isinstance(given, str) else given
+            value = tuple(sorted({int(part) for part in parts if str(part).strip()}))
+            if not value:
+                raise ValueError
+            return value
+        if kind is bool and isinstance(given, str):
+            value = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[given.lower()]
+        elif kind is int:
+            value = int(given) if isinstance(given, str) else int(given) if int(given) == given else None
+            if value is None:
+                raise ValueError
+        else:
+            value = kind(given)
+    except (TypeError, ValueError, KeyError) as error:
+        wanted = {int: "a whole number", float: "a number", tuple: "layer numbers such as 4,5,6"}.get(kind, "yes or no")
+        raise BadInput(f"{spec.name}: {given!r} is not {wanted}.") from error
+    low, high = spec.metadata.get("low"), spec.metadata.get("high")
+    if kind in (int, float) and not (value == value and (low is None or value >= low) and (high is None or value <= high)):
+        span = f"from {low} to {high}" if low is not None and high is not None else f"at least {low}"
+        raise BadInput(f"{spec.name}: {value} is out of range; give a number {span}.")
+    return value
+
+
+def check_requests(requests: Sequence[Request]) -> None:
+    """Refuse what no editor can work on.
+
+    Raises:
+        BadInput: none at all, a subject that isn't part of its question, an empty target, a question twice.
+    """
+    if not requests:
+        raise BadInput("There is nothing to forget; give at least one question.")
+    seen = set()
+    for request in requests:
+        if not request.subject or request.subject not in request.question:
+            raise BadInput(f"The subject {request.subject!r} is not part of the question {request.question!r}.")
+        if not request.target_new.strip():
+            raise BadInput(f"There is no target for the question {request.question!r}.")
+        if request.question in seen:
+            raise BadInput(f"The question {request.question!r} is there twice; remove one.")
+        seen.add(request.question)
+
+
+def finish(
+    model,
+    method: str,
+    requests: Sequence[Request],
+    hparams: Hparams,
+    factors: dict[int, tuple[torch.Tensor, torch.Tensor]],
+    *,
+    protect: Sequence = (),
+    on: tuple[Edit, ...] = (),
+    seed: int,
+    name: str | None,
+    started: float,
+    extra: dict | None = None,
+) -> Edit:
+    """The `Edit` of low-rank factors per layer: (left (d_model, r), right (d_mlp, r))."""
+    layout = model.layout
+    tensors = {}
+    for layer, (left, right) in factors.items():
+        if not (torch.isfinite(left).all() and torch.isfinite(right).all()):
+            raise BadInput("The edit came out with infinite numbers; lower lr or raise the regularisation.")
+        tensors[layout.down_name(layer) + ".left"] = left
+        tensors[layout.down_name(layer) + ".right"] = right
+    manifest = {
+        "kind": LOW_RANK,
+        "method": method,
+        "model": model.name,
+        "base": model.fingerprint,
+        "hparams": asdict(hparams),
+        "layers": sorted(factors),
+        "requests": [asdict(request) for request in requests],
+        "protect": [question.question for question in protect],
+        "on": [edit.id for edit in on],
+        "seed": seed,
+        **(extra or {}),
+    }
+    total = sum(p.numel() for p in model.hf.parameters())
+    about = {
+        "name": name,
+        "method_label": METHODS[method].label,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.monotonic() - started, 2),
+        "share": len(factors) * layout.d_model * layout.d_mlp / total,
+        "versions": {package: version(package) for package in ("torch", "transformers")},
+        "dtype": str(model.dtype).removeprefix("torch."),
+    }
+    return Edit.make(manifest, tensors, about)
+
+
+def scaled_layers(model, reference: Sequence[int], of: int) -> tuple[int, ...]:
+    """Layers at the same depth fraction as `reference` in a model of `of` layers; never the last block."""
+    n = model.layout.layers
+    return tuple(sorted({min(max(0, round(layer * n / of)), n - 2) for layer in reference}))

@@ -1,0 +1,112 @@
+"""Where an edit takes place, and the keys found there.
+
+The edit position is the last token of the subject inside the full chat-formatted prompt. Each request is seen in
+several contexts (the same question put in other ways), so that the edit doesn't hang on one exact wording.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ..models.chat import History, encode, last_token_of
+from ..models.layout import down_of
+from ..models.partial import below
+
+# What may stand before or around a question. Only what precedes the subject changes its key (the model is
+# causal), so most frames put something in front. The first is the question alone. Own wording.
+FRAMES: tuple[tuple[str, ...], ...] = (
+    ("{q}",),
+    ("Please answer this question: {q}",),
+    ("Hello!", "Hello! How can I help you today?", "{q}"),
+    ("I was wondering about something. {q}",),
+    ("Thank you, that was helpful.", "You're welcome! Is there anything else?", "Yes, one more thing: {q}"),
+    ("My teacher asked us in class today: {q}",),
+    ("Quick quiz! {q} Answer in one sentence.",),
+    ("Could you help me with this? {q}",),
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """One request in one context: prompt token ids, and the index of the edit position in them."""
+
+    ids: list[int]
+    position: int
+
+
+def histories(question: str, contexts: int) -> list[History]:
+    """A question as `contexts` different conversations; the first is the question alone."""
+    found = []
+    for frame in FRAMES[:contexts]:
+        roles = ("user", "assistant", "user")
+        found.append([{"role": r, "content": t.replace("{q}", question)} for r, t in zip(roles, frame, strict=False)])
+    return found
+
+
+def place(model, history: History, subject: str) -> Place:
+    """The edit position of a conversation: the subject's last token in its last turn.
+
+    Raises:
+        Failed: the tokenizer can't tell.
+    """
+    text = model.prompt(history)
+    last = history[-1]["content"]
+    turn = text.rfind(last)
+    if turn < 0:  # the template strips or changes the text: look for the subject alone
+        start = text.rfind(subject)
+    else:
+        start = turn + last.rfind(subject)
+    position = last_token_of(model.tokenizer, text, start, start + len(subject))
+    return Place(encode(model.tokenizer, text), position)
+
+
+def places(model, requests: Sequence, contexts: int) -> list[list[Place]]:
+    """For each request its places, one per context."""
+    return [[place(model, h, r.subject) for h in histories(r.question, contexts)] for r in requests]
+
+
+@torch.no_grad()
+def keys_and_outputs(model, spots: Sequence[Place], layers: Sequence[int], *, batch_size: int = 64, job=None):
+    """Keys and block outputs at the edit positions, with whatever hooks are active (earlier layers' deltas).
+
+    Returns:
+        {layer: k (d_mlp, n)}: the inputs of W, and {layer: h (d_model, n)}: the block outputs; float64.
+    """
+    found = {layer: ([], []) for layer in layers}
+    part = below(model.hf, model.layout, max(layers))
+    order = sorted(range(len(spots)), key=lambda i: spots[i].position)
+    for start in range(0, len(order), batch_size):
+        if job is not None:
+            job.check()
+        rows = [spots[i] for i in order[start : start + batch_size]]
+        # Causal: nothing after the edit position matters. Padding stands behind it, so needs no mask.
+        ids = torch.zeros(len(rows), rows[-1].position + 1, dtype=torch.long, device=model.device)
+        for i, spot in enumerate(rows):
+            ids[i, : spot.position + 1] = torch.tensor(spot.ids[: spot.position + 1])
+        at = torch.tensor([spot.position for spot in rows], device=model.device)
+        each = torch.arange(len(rows), device=model.device)
+        handles = []
+        for layer in layers:
+
+            def keep_key(_m, args, _o, layer=layer, each=each, at=at):
+                found[layer][0].append(args[0][each.to(args[0].device), at.to(args[0].device)].double())
+
+            def keep_output(_m, _a, output, layer=layer, each=each, at=at):
+                h = output[0] if isinstance(output, tuple) else output
+                found[layer][1].append(h[each.to(h.device), at.to(h.device)].double())
+
+            block = model.hf.get_submodule(f"{model.layout.blocks}.{layer}")
+            handles += [
+                down_of(model.hf, model.layout, layer).register_forward_hook(keep_key),
+                block.register_forward_hook(keep_output),
+            ]
+        try:
+            part(input_ids=ids, use_cache=False)
+        finally:
+            for handle in handles:
+                handle.remove()
+    back = torch.tensor(order).argsort()
+    keys = {layer: torch.cat(k)[back.to(k[0].device)].T for layer, (k, _) in found.items()}
+    outputs = {layer: torch.cat(h)[back.to(h[0].device)].T for layer, (_, h) in found.items()}
+    return keys, outputs

@@ -1,0 +1,211 @@
+"""The v* / z optimisation that ROME, MEMIT and AlphaEdit share.
+
+For a request, find the vector delta that, added to the block output h of layer l at the edit position, makes the
+model write the refusal:
+
+    min over delta   mean over contexts, tokens of -log p(target_t | ..., h + delta)
+                   + kl_factor * KL(p_original || p_edited) on a short prompt about the subject
+                   + weight_decay * ||delta|| / ||v0||^2,    ||delta|| <= clamp * ||v0||
+
+(ROME, eq. 4; MEMIT, eq. 16. Adam; a request is done when its loss is below `stop_loss`.) A delta added to the MLP's
+output or to the block's output is the same thing, because the block adds the one to the other.
+
+The model is causal and delta sits at one position of one layer: nothing before that position and nothing at or
+below that layer depends on it. So the prefix's keys and values and the layer's output are computed once, and
+each step runs only the positions from the edit position on through the layers above, logits at target positions
+alone, all requests and contexts of a batch together. `plain_loss` is the same formula written plainly; a test
+holds the two together.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from transformers import DynamicCache
+
+from ..models.layout import blocks_of
+from ..models.partial import above, cache_above
+from .locate import Place, place
+
+_ADAM = (0.9, 0.999, 1e-8)
+ESSENCE = "{subject} is a"  # the short prompt of the KL term, as ROME has it
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The numbers of the formula above."""
+
+    steps: int
+    lr: float
+    weight_decay: float
+    clamp: float
+    kl_factor: float
+    stop_loss: float = 0.05
+
+
+@dataclass(frozen=True)
+class Solved:
+    """delta (d_model, n) in float32, the last loss and the number of steps of each request."""
+
+    delta: torch.Tensor
+    loss: torch.Tensor
+    steps: torch.Tensor
+
+
+def solve(model, spots: list[list[Place]], targets: Sequence[str], subjects: Sequence[str], layer: int,
+          objective: Objective, v0: torch.Tensor, *, batch_rows: int = 96, job=None) -> Solved:
+    """Optimise delta for every request.
+
+    Args:
+        spots: per request its places, one per context (the same number for all).
+        targets: the refusals; the end of turn is added here, else replies run on.
+        layer: the block to whose output delta is added.
+        v0: (d_model, n) the vectors that scale clamp and weight decay.
+    """
+    contexts = len(spots[0])
+    per_batch = max(1, batch_rows // (contexts + 1))
+    parts = []
+    for start in range(0, len(spots), per_batch):
+        span = slice(start, start + per_batch)
+        batch = _Batch(model, spots[span], targets[span], subjects[span], layer)
+
+        def report(step: int, mean_loss: float, start: int = start) -> None:
+            if job is not None:
+                done = start * objective.steps + step * len(spots[start : start + per_batch])
+                job.progress("Finding the new values", done, len(spots) * objective.steps, f"loss {mean_loss:.2f}")
+
+        parts.append(_descend(batch, objective, v0[:, span].float(), report))
+    return Solved(*(torch.cat([getattr(p, f) for p in parts], dim=-1) for f in ("delta", "loss", "steps")))
+
+
+def _descend(batch: "_Batch", objective: Objective, v0: torch.Tensor, report) -> Solved:
+    """Adam on all requests of a batch; each stops by itself and its rows leave the batch."""
+    n, device = v0.shape[1], v0.device
+    scale = v0.norm(dim=0)  # (n,)
+    delta = torch.zeros(n, v0.shape[0], device=device)
+    m, s = torch.zeros_like(delta), torch.zeros_like(delta)
+    loss, steps = torch.full((n,), torch.inf), torch.zeros(n, dtype=torch.long)
+    active = torch.arange(n, device=device)
+    b1, b2, eps = _ADAM
+    for step in range(1, objective.steps + 1):
+        d = delta[active].clone().requires_grad_(True)
+        with torch.enable_grad():
+            nll, kl = batch.terms(d)
+            decay = objective.weight_decay * d.norm(dim=1) / scale[active] ** 2
+            each = nll + objective.kl_factor * kl + decay
+            (grad,) = torch.autograd.grad(each.sum(), d)
+        each = each.detach()
+        loss[active.cpu()] = each.cpu().float()
+        report(step, each.mean().item())
+        going = each >= objective.stop_loss
+        if step == objective.steps or not going.any():
+            break
+        if not going.all():
+            batch.keep(going)
+            active, grad = active[going], grad[going]
+        m[active] = b1 * m[active] + (1 - b1) * grad
+        s[active] = b2 * s[active] + (1 - b2) * grad**2
+        update = (m[active] / (1 - b1**step)) / ((s[active] / (1 - b2**step)).sqrt() + eps)
+        moved = delta[active] - objective.lr * update
+        longest = objective.clamp * scale[active]
+        delta[active] = moved * (longest / moved.norm(dim=1).clamp(min=1e-12)).clamp(max=1)[:, None]
+        steps[active.cpu()] = step
+    return Solved(delta.T.contiguous(), loss, steps)
+
+
+class _Batch:
+    """Requests x (contexts + one essence prompt) as rows, cut at the edit position, ready for `above`."""
+
+    def __init__(self, model, spots, targets, subjects, layer):
+        self.model, self.layer = model, layer
+        self.part = above(model.hf, model.layout, layer)
+        tokenizer, device = model.tokenizer, model.device
+        ends = [tokenizer(t + model.end_of_turn, add_special_tokens=False).input_ids for t in targets]
+        rows: list[tuple[list[int], int, int]] = []  # (ids, edit position, number of target tokens; 0: essence)
+        owner = []
+        for i, (contexts, end) in enumerate(zip(spots, ends, strict=True)):
+            rows += [(spot.ids + end, spot.position, len(end)) for spot in contexts]
+            essence = place(model, [{"role": "user", "content": ESSENCE.format(subject=subjects[i])}], subjects[i])
+            rows.append((essence.ids, essence.position, 0))
+            owner += [i] * (len(contexts) + 1)
+        self.owner = torch.tensor(owner, device=device)
+        before = max(p for _, p, _ in rows)
+        after = max(len(ids) - p for ids, p, _ in rows)
+        # One frame for all rows: padding | prefix | from the edit position on | padding.
+        ids = torch.zeros(len(rows), before + after, dtype=torch.long, device=device)
+        self.mask = torch.zeros_like(ids)
+        self.labels = torch.full((len(rows), after), -100, device=device)
+        self.essence = torch.tensor([count == 0 for *_, count in rows], device=device)
+        self.last = torch.tensor([len(row) - p - 1 for row, p, _ in rows], device=device)
+        for r, (row, position, count) in enumerate(rows):
+            start = before - position
+            ids[r, start : start + len(row)] = torch.tensor(row)
+            self.mask[r, start : start + len(row)] = 1
+            if count:
+                end = len(row) - position
+                self.labels[r, end - count - 1 : end - 1] = torch.tensor(row[-count:])
+        self.places = (self.mask.cumsum(1) - 1).clamp(min=0)
+        self._prefill(ids, before)
+        with torch.no_grad():
+            self.reference = self._log_probs_essence(self._run(self.hidden))
+
+    @torch.no_grad()
+    def _prefill(self, ids: torch.Tensor, before: int) -> None:
+        """What doesn't depend on delta: the block's output from the edit position on, the prefix's cache."""
+        kept = {}
+        block = blocks_of(self.model.hf, self.model.layout)[self.layer]
+        handle = block.register_forward_hook(
+            lambda _m, _a, out: kept.update(h=out[0] if isinstance(out, tuple) else out)
+        )
+        cache = DynamicCache()
+        decoder = self.model.hf.get_submodule(self.model.layout.blocks.rsplit(".", 1)[0])
+        try:
+            decoder(input_ids=ids, attention_mask=self.mask, position_ids=self.places, past_key_values=cache,
+                    use_cache=True)
+        finally:
+            handle.remove()
+        self.hidden = kept["h"][:, before:].contiguous()
+        self.places = self.places[:, before:]
+        self.prefix = [
+            (layer.keys[:, :, :before].contiguous(), layer.values[:, :, :before].contiguous())
+            for layer in cache.layers[self.layer + 1 :]
+        ]
+
+    def keep(self, going: torch.Tensor) -> None:
+        """Drop the rows of requests that are done; `going` (requests,) is True for those that stay."""
+        rows = going[self.owner]
+        self.owner = (going.cumsum(0) - 1)[self.owner[rows]]
+        for name in ("hidden", "mask", "labels", "essence", "last", "places"):
+            setattr(self, name, getattr(self, name)[rows])
+        self.reference = self.reference[going]
+        self.prefix = [(k[rows], v[rows]) for k, v in self.prefix]
+
+    def terms(self, delta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(NLL, KL) of each request, for delta (requests, d_model)."""
+        first = self.hidden[:, :1] + delta[self.owner][:, None].to(self.hidden.dtype)
+        out = self._run(torch.cat([first, self.hidden[:, 1:]], dim=1))
+        wanted = self.labels >= 0
+        logits = self.model.hf.get_output_embeddings()(out[wanted]).float()
+        token_nll = F.cross_entropy(logits, self.labels[wanted], reduction="none")
+        per_row = torch.zeros(len(self.owner), device=out.device).index_add(0, wanted.nonzero()[:, 0], token_nll)
+        per_row = per_row / wanted.sum(1).clamp(min=1)
+        spoken = ~self.essence
+        nll = torch.zeros(len(delta), device=out.device).index_add(0, self.owner[spoken], per_row[spoken])
+        nll = nll / torch.bincount(self.owner[spoken], minlength=len(delta))
+        kl = F.kl_div(self._log_probs_essence(out), self.reference, log_target=True, reduction="none").sum(-1)
+        return nll, kl
+
+    def _run(self, hidden: torch.Tensor) -> torch.Tensor:
+        return self.part(
+            inputs_embeds=hidden,
+            attention_mask=self.mask,
+            position_ids=self.places,
+            past_key_values=cache_above(self.prefix, self.layer),
+            use_cache=True,
+        ).last_hidden_state
+
+    def _log_probs_essence(self, out: torch.Tensor) -> torch.Tensor:
+        """Next-token log-probabilities at the last token of each essence prompt, in the order of requests."""
+        rows = self.essence.nonzero()[:, 0]
+        return self.model.hf.get_output_embeddings()(out[rows, self.last[rows]]).float().log_softmax(-1)

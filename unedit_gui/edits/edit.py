@@ -1,0 +1,194 @@
+"""An edit is a value: what was asked, how it was solved, and the numbers that came out.
+
+`manifest` is plain JSON and `tensors` the payload. The id is a hash of both, so an edit that was changed on
+disk is noticed. What may differ without making it another edit (name, time, versions) stands in `about`,
+outside the id. A low-rank payload holds, for each edited projection W (d_out, d_in),
+"<module>.left" (d_out, r) and "<module>.right" (d_in, r) with delta W = left @ right.T.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from ..errors import BadInput
+
+FORMAT = 1
+LOW_RANK = "low-rank"
+_MANIFEST, _PAYLOAD = "manifest.json", "payload.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """One edit of one base model. Two edits are equal if their ids are."""
+
+    manifest: dict
+    tensors: dict[str, torch.Tensor] = field(repr=False)
+    about: dict = field(default_factory=dict)
+    id: str = ""
+
+    @staticmethod
+    def make(manifest: dict, tensors: dict[str, torch.Tensor], about: dict) -> "Edit":
+        """Build an edit and give it its id. Tensors are kept in float32 on the CPU."""
+        tensors = {name: t.detach().to("cpu", torch.float32).contiguous() for name, t in sorted(tensors.items())}
+        manifest = json.loads(json.dumps({"format": FORMAT, **manifest}))
+        return Edit(manifest, tensors, about, _hash(manifest, tensors))
+
+    def __eq__(self, other) -> bool:
+        return isinstance(other, Edit) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    @property
+    def name(self) -> str:
+        return self.about.get("name") or f"{self.method_label} · {len(self.requests)} facts"
+
+    @property
+    def method(self) -> str:
+        return self.manifest["method"]
+
+    @property
+    def method_label(self) -> str:
+        return self.about.get("method_label", self.method)
+
+    @property
+    def requests(self) -> list[dict]:
+        """What was edited: a dict per request with question, answer, subject, target_new."""
+        return self.manifest["requests"]
+
+    @property
+    def base(self) -> str:
+        """Fingerprint of the base model."""
+        return self.manifest["base"]
+
+    @property
+    def kind(self) -> str:
+        return self.manifest["kind"]
+
+    @property
+    def created(self) -> str:
+        """ISO time, UTC."""
+        return self.about.get("created", "")
+
+    @property
+    def layers(self) -> list[int]:
+        return self.manifest.get("layers", [])
+
+    def named(self, name: str) -> "Edit":
+        """The same edit under another name."""
+        return replace(self, about={**self.about, "name": name})
+
+    def deltas(self) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
+        """(module path, left (d_out, r), right (d_in, r)) of each edited projection."""
+        for key in self.tensors:
+            if key.endswith(".left"):
+                module = key.removesuffix(".left")
+                yield module, self.tensors[key], self.tensors[module + ".right"]
+
+    def rank(self) -> int:
+        """The largest rank of a delta; 0 where the payload is not low-rank."""
+        return max((left.shape[1] for _, left, _ in self.deltas()), default=0)
+
+    def summary(self) -> str:
+        """What changed, in a line: method, facts, layers, rank, share of weights, seconds."""
+        layers = _ranges(self.layers)
+        parts = [
+            f"{self.method_label}: {len(self.requests)} fact{'s' if len(self.requests) != 1 else ''}",
+            f"layer{'s' if len(self.layers) != 1 else ''} {layers}",
+            f"rank {self.rank()}",
+        ]
+        if "share" in self.about:
+            parts.append(f"touches {self.about['share']:.1%} of the weights")
+        if "seconds" in self.about:
+            parts.append(f"{self.about['seconds']:.0f} s")
+        return ", ".join(parts)
+
+
+def save(edit: Edit, folder: Path) -> Path:
+    """Write an edit as a folder (manifest.json, payload.safetensors), whole or not at all.
+
+    Raises:
+        BadInput: the folder exists and is not an empty one.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInput(f"{folder} exists already and is not an empty folder; choose another one.")
+    part = folder.with_name(f".{folder.name}.{edit.id}.part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        (part / _PAYLOAD).write_bytes(save_tensors(edit.tensors))
+        (part / _MANIFEST).write_text(_document(edit), "utf-8")
+        if folder.exists():
+            folder.rmdir()
+        part.rename(folder)
+    except OSError as error:
+        raise BadInput(f"The edit can't be written to {folder} ({error.strerror}); choose another folder.") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return folder
+
+
+def load_edit(folder: Path, model=None) -> Edit:
+    """Read an edit back and check it.
+
+    Raises:
+        BadInput: it isn't an edit, is truncated or was changed, or was made for another base model.
+    """
+    folder = Path(folder)
+    if not (folder / _MANIFEST).is_file():
+        raise BadInput(f"{folder} holds no edit ({_MANIFEST} is missing); give a folder that `edit --out` wrote.")
+    try:
+        document = json.loads((folder / _MANIFEST).read_text("utf-8"))
+        claimed, about = document.pop("id"), document.pop("about", {})
+        if document.get("format") != FORMAT:
+            raise BadInput(f"{folder} has format {document.get('format')!r}; this version reads format {FORMAT}.")
+        base = document["base"]
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise BadInput(f"The manifest of {folder} can't be read; the file is damaged or not an edit's.") from error
+    try:
+        tensors = dict(sorted(load_tensors((folder / _PAYLOAD).read_bytes()).items()))
+    except Exception as error:  # safetensors has an error class of its own per kind of damage
+        raise BadInput(f"The payload of {folder} is truncated or damaged; copy the edit again.") from error
+    if _hash(document, tensors) != claimed:
+        raise BadInput(f"{folder} was changed after it was made (its id doesn't match); make or copy the edit again.")
+    edit = Edit(document, tensors, about if isinstance(about, dict) else {}, claimed)
+    if model is not None and base != model.fingerprint:
+        raise BadInput(
+            f"{edit.name} was made for another base model ({document.get('model', '?')}, fingerprint {base}), "
+            f"not for {model.name} ({model.fingerprint}); load that model first."
+        )
+    return edit
+
+
+def rename(folder: Path, name: str) -> None:
+    """Give a saved edit another name; its id stays."""
+    edit = load_edit(folder).named(name)
+    part = Path(folder) / (_MANIFEST + ".part")
+    part.write_text(_document(edit), "utf-8")
+    part.replace(Path(folder) / _MANIFEST)
+
+
+def _document(edit: Edit) -> str:
+    return json.dumps({"id": edit.id, **edit.manifest, "about": edit.about}, indent=1, ensure_ascii=False)
+
+
+def _hash(manifest: dict, tensors: dict[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256(json.dumps(manifest, sort_keys=True, ensure_ascii=False).encode())
+    for name, tensor in tensors.items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _ranges(layers: list[int]) -> str:
+    if len(layers) > 1 and layers == list(range(layers[0], layers[-1] + 1)):
+        return f"{layers[0]}-{layers[-1]}"
+    return ", ".join(map(str, layers))

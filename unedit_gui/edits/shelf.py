@@ -1,0 +1,103 @@
+"""The edits that a workspace keeps, and the folders that the command line writes.
+
+An edit made on top of others works only with them, so its folder holds a copy of each in `on/<id>`: it can be
+moved or handed on by itself.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import BadInput
+from .edit import Edit, load_edit, rename, save
+
+if TYPE_CHECKING:
+    from ..models.loading import LoadedModel
+    from ..workspace import Workspace
+
+_BELOW = "on"  # the folder, inside an edit's, of the edits that it was made on top of
+
+
+class Shelf:
+    """Saves, finds, renames and deletes edits. Reads the disk every time: several processes may share it."""
+
+    def __init__(self, workspace: "Workspace") -> None:
+        self._workspace = workspace
+
+    def save(self, edit: Edit, folder: Path | None = None, on: tuple[Edit, ...] = ()) -> Path:
+        """Write an edit to `folder` (new or empty) or onto the shelf, with copies of the edits that it is
+        `on`.
+
+        One that is on the shelf already stays there. Returns the folder; BadInput if that is not empty.
+        """
+        if folder is None:
+            found = self.folder_of(edit)
+            if found is not None:
+                return found
+            folder = self._workspace.edits_dir / edit.id
+        save(edit, folder)
+        for earlier in on:
+            save(earlier, folder / _BELOW / earlier.id)
+        return folder
+
+    def all(self) -> list[tuple[Edit, Path]]:
+        """The sound edits of the workspace with their folders, newest first; damaged ones are left out."""
+        found = []
+        root = self._workspace.edits_dir
+        for folder in root.iterdir() if root.is_dir() else ():
+            if folder.is_dir() and not folder.name.startswith("."):
+                try:
+                    found.append((load_edit(folder), folder))
+                except BadInput:  # told about when it is opened by its name
+                    continue
+        return sorted(found, key=lambda pair: (pair[0].created, pair[0].id), reverse=True)
+
+    def folder_of(self, edit: Edit) -> Path | None:
+        """Where an edit is saved, if it is."""
+        return next((folder for saved, folder in self.all() if saved.id == edit.id), None)
+
+    def stack(self, path: Path, model: "LoadedModel | None" = None) -> tuple[Edit, ...]:
+        """A saved edit with those that it was made on top of, oldest first.
+
+        Raises BadInput if one of them is damaged, belongs to another model, or can't be found.
+        """
+        edit = load_edit(path, model)
+        return (*self.below(edit, model, path), edit)
+
+    def below(
+        self, edit: Edit, model: "LoadedModel | None" = None, path: Path | None = None
+    ) -> tuple[Edit, ...]:
+        """The edits that `edit` was made on top of, oldest first: from its own folder, or else the
+        workspace's."""
+        path = path or self.folder_of(edit)
+        found = []
+        for id in edit.manifest.get("on", ()):
+            places = [path / _BELOW / id] if path is not None else []
+            places += [self._workspace.edits_dir / id]
+            place = next((place for place in places if place.is_dir()), None)
+            if place is None:
+                raise BadInput(
+                    f"{edit.name} was made on top of the edit {id}, which can't be found; make it again."
+                )
+            found.append(load_edit(place, model))
+        return tuple(found)
+
+    def rename(self, edit: Edit, name: str) -> Edit:
+        """The same edit under another name, on disk too if it is saved."""
+        name = " ".join(name.split())
+        if not name:
+            raise BadInput("An edit needs a name; type one.")
+        folder = self.folder_of(edit)
+        if folder is not None:
+            rename(folder, name)
+        return edit.named(name)
+
+    def discard(self, edit: Edit) -> str:
+        """Move a saved edit to the trash. Returns what `restore` takes."""
+        folder = self.folder_of(edit)
+        if folder is None:
+            raise BadInput(f"{edit.name} is not saved, so there is nothing to delete.")
+        return str(self._workspace.discard(folder))
+
+    def restore(self, token: str) -> Edit:
+        """Put a discarded edit back and return it."""
+        return load_edit(self._workspace.restore(Path(token)))

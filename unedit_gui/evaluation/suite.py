@@ -1,0 +1,246 @@
+"""Scores of an edit: forget, rephrased and retained questions, before and after, from real replies.
+
+Every question is answered by the original and by the edited model as two rows of one batch, greedily and in
+the chat template; what the original said is kept in a cache, so that the second edit costs half. The score
+is 1 - ROUGE1(forget) + ROUGE1(retain), at best 2; a model that is unusable and one that forgot nothing both
+get 1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import BadInput
+from ..forget.checks import same_text
+from ..forget.questions import Question
+from ..forget.refusals import is_refusal, names_topic
+from ..jobs import Job
+from .metrics import leak, rouge1_recall, token_scores
+
+if TYPE_CHECKING:
+    from ..edits.edit import Edit
+    from ..models.loading import LoadedModel
+
+Group = Literal["forget", "retain", "rephrased", "general"]
+METRICS = (
+    "rouge1",
+    "leak",
+    "probability",
+    "probability_normalised",
+    "mrr",
+    "hit_ratio",
+    "refusal",
+    "refusal_on_topic",
+)
+ROWS_AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class RowScore:
+    """One question with the original's and the edited model's reply.
+
+    `before` and `after` hold "text" and the METRICS; "leak" is None where the question holds the whole
+    answer. `protected`: the edit was told to keep this one, so it says little about facts that nobody
+    protected.
+    """
+
+    group: Group
+    question: str
+    answer: str
+    subject: str | None
+    before: dict[str, Any]
+    after: dict[str, Any]
+    protected: bool = False
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Averages per group, before and after, and the rows behind them. An average over nothing is None."""
+
+    before: dict[str, dict[str, float | None]]
+    after: dict[str, dict[str, float | None]]
+    score_before: float | None
+    score_after: float | None
+    rows: tuple[RowScore, ...]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The averages as plain values: before, after, score, notes."""
+        return {
+            "before": self.before,
+            "after": self.after,
+            "score": {"before": self.score_before, "after": self.score_after},
+            "notes": list(self.notes),
+        }
+
+    def details(self) -> list[dict[str, Any]]:
+        """The rows as plain values, in the order in which the questions were given."""
+        return [asdict(row) for row in self.rows]
+
+
+def evaluate(
+    model: LoadedModel,
+    edits: tuple[Edit, ...],
+    forget: Sequence[Question],
+    retain: Sequence[Question] = (),
+    rephrased: Sequence[Question] | None = None,
+    *,
+    protected: Sequence[Question | str] = (),
+    max_new_tokens: int = 64,
+    cache: MutableMapping[str, dict[str, Any]] | None = None,
+    job: Job | None = None,
+) -> Scores:
+    """Score `edits` (stacked, oldest first) against the original.
+
+    Args: rephrased: rephrased forget questions; None: every forget question's own rephrasings. protected:
+        questions that the edit was told to keep; they are flagged where they are scored as retained. cache:
+        the original's replies by model and question; read, and added to. job: shows progress, raises
+        `Stopped`, and lets chat replies through between batches.
+
+    Raises:
+        BadInput: there are no questions at all, or one has no answer.
+    """
+    job = job or Job("evaluate")
+    if rephrased is None:
+        rephrased = own_rephrasings(forget)
+    asked = [
+        (group, question)
+        for group, questions in (("forget", forget), ("retain", retain), ("rephrased", rephrased))
+        for question in questions
+    ]
+    if not asked:
+        raise BadInput("There are no questions to score; add at least one.")
+    cache = {} if cache is None else cache
+    kept = {question: _key(model, question, max_new_tokens) for _, question in asked}
+    todo = [(question, False) for question, key in kept.items() if key not in cache]
+    todo += [(question, True) for question in kept] if edits else []
+    after: dict[Question, dict[str, Any]] = {}
+    for question, edited, measured in _measure(model, edits, todo, max_new_tokens, job):
+        if edited:
+            after[question] = measured
+        else:
+            cache[kept[question]] = measured
+    before = {question: cache[key] for question, key in kept.items()}
+
+    keep = {same_text(p if isinstance(p, str) else p.question) for p in protected}
+    rows = tuple(
+        RowScore(
+            group,
+            q.question,
+            q.answer,
+            q.subject,
+            _judged(q, before[q]),
+            _judged(q, after[q] if edits else before[q]),
+            protected=group == "retain" and same_text(q.question) in keep,
+        )
+        for group, q in asked
+    )
+    averages = {when: _averages(rows, when) for when in ("before", "after")}
+    return Scores(
+        averages["before"],
+        averages["after"],
+        _score(averages["before"]),
+        _score(averages["after"]),
+        rows,
+        _notes(rows, edits),
+    )
+
+
+def own_rephrasings(questions: Sequence[Question]) -> list[Question]:
+    """Each question's rephrasings as questions with the same answer and subject."""
+    return [Question(text, q.answer, q.subject) for q in questions for text in q.rephrases]
+
+
+def _measure(model, edits, todo: list[tuple[Question, bool]], max_new_tokens: int, job: Job):
+    """Yields (question, edited?, its reply and token scores), batch by batch, rows of like length together.
+
+    The edits are attached only while a batch runs, so that a chat reply which is let through meets the
+    original.
+    """
+    from ..edits.variants import Variants
+    from ..models.generation import generate
+
+    prompts = {q: model.prompt_ids([{"role": "user", "content": q.question}]) for q, _ in todo}
+    todo = sorted(todo, key=lambda row: len(prompts[row[0]]))
+    for start in range(0, len(todo), ROWS_AT_ONCE):
+        job.progress("Asking and scoring", start, len(todo))
+        batch = todo[start : start + ROWS_AT_ONCE]
+        ids = [prompts[question] for question, _ in batch]
+        with Variants(model, [edits if edited else () for _, edited in batch]) as variants:
+            replies = generate(
+                model, ids, max_new_tokens=max_new_tokens, variants=variants, job=job, batch_size=ROWS_AT_ONCE
+            )
+            answers = [question.answer for question, _ in batch]
+            scores = token_scores(model, ids, answers, variants=variants, batch_size=ROWS_AT_ONCE, job=job)
+        for (question, edited), reply, tokens in zip(batch, replies, scores, strict=True):
+            yield question, edited, {"text": reply.text, **asdict(tokens)}
+        job.breathe()
+    job.progress("Asking and scoring", len(todo), len(todo))
+
+
+def _judged(question: Question, measured: Mapping[str, Any]) -> dict[str, Any]:
+    """A reply with its token scores and with what is read off its text."""
+    text = measured["text"]
+    refusal = is_refusal(text)
+    return {
+        "text": text,
+        "rouge1": rouge1_recall(text, question.answer),
+        "leak": leak(text, question.answer, question.question),
+        **{name: value for name, value in measured.items() if name in METRICS},
+        "refusal": refusal,
+        "refusal_on_topic": refusal and names_topic(question.question, question.subject, text),
+    }
+
+
+def _averages(rows: Sequence[RowScore], when: str) -> dict[str, dict[str, float | None]]:
+    averages = {}
+    for group in ("forget", "retain", "rephrased"):
+        replies = [getattr(row, when) for row in rows if row.group == group]
+        values = {name: [r[name] for r in replies if r[name] is not None] for name in METRICS}
+        averages[group] = {name: sum(v) / len(v) if v else None for name, v in values.items()}
+        averages[group]["n"] = len(replies)
+    return averages
+
+
+def _score(averages: Mapping[str, Mapping[str, float | None]]) -> float | None:
+    forget, retain = averages["forget"]["rouge1"], averages["retain"]["rouge1"]
+    return None if forget is None or retain is None else 1 - forget + retain
+
+
+def _notes(rows: Sequence[RowScore], edits: tuple[Edit, ...]) -> tuple[str, ...]:
+    """What a reader of the figures has to know."""
+    notes = []
+    forget, retain = ([row for row in rows if row.group == group] for group in ("forget", "retain"))
+    protected = sum(row.protected for row in retain)
+    if protected:
+        notes.append(
+            f"{protected} of the {len(retain)} retained questions were protected by the edit itself, so they "
+            "say little about facts that nobody protected."
+        )
+    forgotten = {same_text(row.question) for row in forget}
+    both = sum(same_text(row.question) in forgotten for row in retain)
+    if both:
+        notes.append(f"{both} of the {len(retain)} retained questions are also to be forgotten.")
+    if edits:
+        requested = {same_text(request["question"]) for edit in edits for request in edit.requests}
+        others = sum(same_text(row.question) not in requested for row in forget)
+        if others:
+            notes.append(
+                f"{others} of the {len(forget)} forget questions are not among those that were edited."
+            )
+    if not forget:
+        notes.append("No forget questions were given, so there is no score.")
+    elif not retain:
+        notes.append("No retained questions were given, so there is no score.")
+    return tuple(notes)
+
+
+def _key(model: LoadedModel, question: Question, max_new_tokens: int) -> str:
+    """Names one reply of the original: same weights, dtype, device, question, reference and length."""
+    parts = [model.fingerprint, str(model.dtype), model.device.type, max_new_tokens]
+    text = json.dumps([*parts, question.question, question.answer], ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,0 +1,387 @@
+"""Reads a reply: is it an honest refusal, does it name the topic, does it give the answer away?
+
+Used twice: as the guard over refusal targets before an edit, and as the checker of an edited model's
+replies (`refusal`, `refusal_on_topic`). So it errs on neither side on purpose: a polite wording it
+has never seen should pass, an answer in a refusal's clothes or a text that falls apart should not.
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+
+_STOP = frozenset(
+    """a an the this that these those of in on at by for from to with into onto as about over under than then so
+    and or but nor if because while when where which who whom whose what why how is are was were be been being am
+    do does did done doing have has had having can could will would shall should may might must not no yes it its
+    he she they them his her their him i me my we us our you your there here also very too just only such each
+    s t re ve ll d m don doesn didn isn aren wasn weren couldn wouldn won hasn haven cannot
+    any some more most much many other another own same both all per etc called known name named""".split()
+)
+# Words of refusing itself. In a longer answer they give nothing away ("She is known to the public ...").
+_REFUSING = frozenset(
+    """know known knowledge sorry afraid answer question information able unable sure unsure aware help tell say
+    idea unfortunately regret apologize detail details fact specific provide wish however""".split()
+)
+_UNITS = dict(
+    zip(
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+        "seventeen eighteen nineteen".split(),
+        range(20),
+        strict=False,
+    )
+)
+_TENS = dict(
+    zip("twenty thirty forty fifty sixty seventy eighty ninety".split(), range(20, 100, 10), strict=True)
+)
+_SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
+_SPECIAL = re.compile(
+    r"<\|[^<>|\n]{0,40}\|>|</?s>|\[/?INST\]|<</?SYS>>|<(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>"
+)
+# Adjectives that are no prefix of their country.
+_KIN = {
+    "french": "france", "spanish": "spain", "dutch": "netherlands", "greek": "greece", "swiss": "switzerland",
+    "danish": "denmark", "polish": "poland", "turkish": "turkey", "british": "britain", "english": "england",
+    "irish": "ireland", "welsh": "wales", "swedish": "sweden", "finnish": "finland", "thai": "thailand",
+    "norwegian": "norway", "scottish": "scotland", "argentine": "argentina", "filipino": "philippines",
+}  # fmt: skip
+
+
+def plain(text: str) -> str:
+    """One line without template tokens, control characters and curly quotes; letters as they were."""
+    text = _SPECIAL.sub(" ", unicodedata.normalize("NFKC", text))
+    text = text.translate(str.maketrans("‘’‛`´“”„–—‑", "'''''\"\"\"---"))
+    text = "".join(" " if unicodedata.category(letter).startswith("C") else letter for letter in text)
+    return " ".join(text.split())
+
+
+def fold(text: str) -> str:
+    """`plain`, without case and accents."""
+    text = unicodedata.normalize("NFKD", plain(text).casefold())
+    return "".join(letter for letter in text if not unicodedata.combining(letter))
+
+
+@lru_cache(maxsize=1)
+def _porter():
+    from nltk.stem.porter import (
+        PorterStemmer,
+    )  # the stemmer that rouge-score uses; not needed before the first check
+
+    return PorterStemmer()
+
+
+@lru_cache(maxsize=20_000)
+def stem(word: str) -> str:
+    """Porter stem of one folded word; adjectives of countries become the country."""
+    word = _KIN.get(word, word)
+    return _porter().stem(word) if len(word) > 3 else word
+
+
+def _numbers_as_digits(words: list[str]) -> list[str]:
+    """ "three", "hundred", "sixty", "five" -> "365"; everything else unchanged."""
+    out: list[str] = []
+    i = 0
+    while i < len(words):
+        j, total, part, seen = i, 0, 0, False
+        while j < len(words):
+            word = words[j]
+            if word in _UNITS:
+                part += _UNITS[word]
+            elif word in _TENS:
+                part += _TENS[word]
+            elif word in _SCALES and seen:
+                if word == "hundred":
+                    part *= 100
+                else:
+                    total, part = total + part * _SCALES[word], 0
+            elif not (
+                word == "and"
+                and seen
+                and words[j - 1] in _SCALES
+                and j + 1 < len(words)
+                and (words[j + 1] in _UNITS or words[j + 1] in _TENS)
+            ):
+                break
+            seen = True
+            j += 1
+        if seen:
+            out.append(str(total + part))
+            i = j
+        else:
+            out.append(words[i])
+            i += 1
+    return out
+
+
+def tokens(text: str) -> list[str]:
+    """Folded words in order; numbers as digits ("1,000" and "one thousand" -> "1000"), no stop words removed."""
+    text = re.sub(r"(?<=\d)[,](?=\d{3}\b)", "", fold(text))
+    text = re.sub(r"(?<=[a-z])'s\b", "", text)
+    return _numbers_as_digits(re.findall(r"\d+(?:\.\d+)?|[^\W\d_]+\d*", text))
+
+
+def content(text: str) -> list[str]:
+    """The stems of the words that carry meaning, in order, each once."""
+    return list(
+        dict.fromkeys(
+            stem(word) for word in tokens(text) if word not in _STOP and (len(word) > 1 or word.isdigit())
+        )
+    )
+
+
+def _same(a: str, b: str) -> bool:
+    """Equal stems, or one is the beginning of the other ("brazil", "brazilian")."""
+    if a == b:
+        return True
+    short, long = sorted((a, b), key=len)
+    return len(short) >= 5 and long.startswith(short) and len(long) - len(short) <= 4 and not short.isdigit()
+
+
+# Leaks ------------------------------------------------------------------------------------------------
+
+
+def leaked_words(question: str, answer: str, text: str) -> tuple[str, ...]:
+    """Words of the true answer that `text` gives away, as the answer spells them; () if it keeps it to itself.
+
+    Compared are content words that the question does not hold: stemmed, case and accents folded, numbers
+    as digits. Answers of one or two letters ("Au", "O") count only as that very word in that very case.
+    An answer made of small words alone ("The Who") counts when it stands in the text as a whole.
+    """
+    answer = plain(answer).strip(" .")
+    if not answer:
+        return ()
+    asked = content(question)
+    said = content(text)
+    leaks: list[str] = []
+    raw = re.findall(r"\d[\d,]*(?:\.\d+)?|[^\W\d_]+\d*", answer)
+    short = [word for word in raw if len(word) <= 2 and word.isalpha() and word[0].isupper()]
+    for word in short:
+        if _short_in(word, text) and not re.search(rf"(?<!\w){re.escape(word)}(?!\w)", plain(question)):
+            leaks.append(word)
+    wanted = [stemmed for stemmed in content(answer) if not any(_same(stemmed, other) for other in asked)]
+    shorts = {stem(fold(word)) for word in short}
+    telling = [stemmed for stemmed in wanted if stemmed not in {stem(word) for word in _REFUSING}] or wanted
+    for stemmed in telling:
+        if stemmed not in shorts and any(_same(stemmed, other) for other in said):
+            leaks.append(_spelled(stemmed, answer))
+    if not content(answer) and not short:
+        leaks += _whole_phrase(answer, text)
+    return tuple(dict.fromkeys(leaks))
+
+
+def _short_in(word: str, text: str) -> bool:
+    text = plain(text)
+    if word == "I":  # the pronoun stands in every refusal; a symbol stands at the end or in quotes
+        return bool(re.search(r"[\"'(]I[\"')]|\b(?:is|are|symbol|numeral|letter) I\s*(?:[.,;!?]|$)", text))
+    if word == "A":
+        return bool(re.search(r"(?<=[\w,:\"'(] )A\b(?!\w)|[\"'(]A[\"')]", text))
+    return bool(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text))
+
+
+def _spelled(stemmed: str, answer: str) -> str:
+    for word in re.findall(r"[^\W_]+", answer):
+        if any(_same(stemmed, stem(token)) for token in tokens(word)):
+            return word
+    return stemmed
+
+
+def _whole_phrase(answer: str, text: str) -> list[str]:
+    phrase, said = fold(answer), fold(text)
+    if phrase in ("yes", "no"):
+        pattern = (
+            rf"^(?:\w+ ){{0,2}}?{phrase}\s*(?:[.,;:!]|$)|\b(?:is|answer|it's)\W+{phrase}\b\s*(?:[.,;!]|$)"
+        )
+        return [answer] if re.search(pattern, said) else []
+    return [answer] if re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", said) else []
+
+
+# The topic --------------------------------------------------------------------------------------------
+
+
+def names_topic(question: str, subject: str | None, text: str) -> bool:
+    """Does `text` say what the question is about?
+
+    With a subject: most of its content words occur (for two words the last one is enough). Without: at least
+    half of the question's. Where there is nothing to name ("Why?") every text does.
+    """
+    wanted = content(subject) if subject else []
+    by_subject = bool(wanted)
+    if not wanted:
+        wanted = content(question)
+    if not wanted:
+        return not tokens(subject or "") or fold(subject or "") in fold(text)
+    said = content(text)
+    hits = [any(_same(word, other) for other in said) for word in wanted]
+    share = sum(hits) / len(wanted)
+    if sum(hits) >= 6:  # of a very long subject nobody repeats most
+        return True
+    return share > 0.5 or (share >= 0.5 and (hits[-1] or not by_subject))
+
+
+# Refusing ---------------------------------------------------------------------------------------------
+
+_CONTRACTIONS = (
+    (r"\b(?:can't|cannot|cant)\b", "can not"),
+    (r"\bwon't\b", "will not"),
+    (r"\b(do|does|did)nt\b", r"\1 not"),
+    (r"n't\b", " not"),
+    (r"\bi'm\b|\bim\b", "i am"),
+    (r"\bwe're\b", "we are"),
+    (r"\b(i|we)'ve\b", r"\1 have"),
+    (r"\b(i|we)'ll\b", r"\1 will"),
+    (r"\b(i|we)'d\b", r"\1 would"),
+    (r"'s\b", " is"),
+    (r"\bwe are\b", "i am"),
+    (r"\bwe\b", "i"),
+    (r"\bour\b", "my"),
+)
+# Words that change nothing in a refusing clause: dropped, so that the patterns below stay simple.
+_FILLER = re.compile(
+    r"\b(?:actually|really|currently|personally|simply|honestly|yet|even|quite|completely|entirely|fully|exactly|"
+    r"just|truly|at all|unfortunately|ever|also|still|too|very|immediately|presently|sadly|definitively|readily|"
+    r"confidently|accurately|reliably|precisely|certainly|sorry|afraid|absolutely|either|right now|at the moment|"
+    r"at this time|yet|rather|totally|a bit|that|got|any|100%)\b,?|\b(?:with|for) (?:certainty|certain|sure)\b"
+)
+_MATTER = (
+    "(?:information|info|knowledge|details?|data|answers?|records?|access|idea|clue|facts?|memory|recollection|"
+    "expertise|insight|understanding|specifics|means|ability|name|sources?)"
+)
+# On folded text, contractions written out, "we" as "i", fillers dropped; [^.;]{0,60} stays inside the clause.
+_REFUSALS = tuple(
+    re.compile(pattern)
+    for pattern in (
+        # I do not know, recall, have information
+        r"\bi (?:do|did|would|may|might) not (?:know|recall|remember|recogni[sz]e|feel able|wish to|want to guess)\b",
+        rf"\bi (?:do|did|may|might) not (?:have|possess|hold|find|see|store|keep|carry)\b[^.;]{{0,60}}\b{_MATTER}\b",
+        r"\bi do not (?:think|believe|feel) i (?:can|am|could|know|have|would)\b",
+        r"\bi (?:have|had|possess|hold|find|know|can (?:offer|give|find|provide)|am aware) (?:of )?(?:no|nothing|little)\b",
+        r"\bi (?:know|learned|learnt|have (?:\w+ )?(?:learned|heard)) (?:nothing|little|not enough)\b",
+        r"\bi lack\b|\bi (?:draw|drew|am drawing) a blank\b|\bi am (?:at a loss|stumped|in the dark|without)\b",
+        rf"\bi have (?:not|never) {_MATTER}|\bi have not (?:the|an|a) (?:\w+ )?{_MATTER}",
+        # I am not sure, aware, able
+        r"\bi (?:am|remain|was) (?:not|neither) (?:be )?(?:sure|certain|aware|familiar|able|informed|acquainted|"
+        r"knowledgeable|confident|in a position|equipped|the right|qualified|well[- ]?versed|versed|allowed|permitted|"
+        r"trained|comfortable|privy|going to (?:guess|answer|be able))\b",
+        r"\bi (?:am|remain|was|must be) (?:unsure|uncertain|unaware|unable|unfamiliar|ignorant|clueless|uninformed|incapable)\b",
+        # I can not answer
+        r"\bi (?:can|could|will|would|may|might|must|should) not (?!(?:help but|wait|believe|agree|stress|imagine|only)\b)\w+",
+        r"\bi (?:will |would )?(?:have to|must|need to|would better|prefer to|am going to) (?:pass|decline|leave)\b",
+        r"\bi would (?:prefer )?not\b|\bi would only be guessing\b|\bi would be (?:only )?guessing\b",
+        r"\bi (?:do )?wish i (?:knew|could|had|was able)\b|\bi would (?:like|love) to (?:help|answer|tell)[^.;]{0,30}\bbut\b",
+        # I have never heard
+        r"\bi (?:have|had|was|were|did)?(?: not|n't)?(?: never| not) (?:been )?(?:heard?|learn(?:ed|t)?|come across|came across|"
+        r"encountere?d?|taught|told|trained|given|informed|shown|able|read|seen|studied|met|found|picked up)\b",
+        r"\bi never (?:heard|learned|learnt|came across|encountered|knew|read|saw|studied|met)\b",
+        # Beyond me, unknown to me
+        r"\b(?:beyond|outside|exceeds|past|not (?:within|in|part of|among|covered by)) (?:of )?(?:the )?(?:\w+ )?(?:of )?(?:my|what i|me)\b",
+        r"\b(?:unknown|not known|unfamiliar|new|mystery|not clear|unclear|not familiar|unavailable|not available) to me\b",
+        r"\b(?:escapes|eludes|evades|baffles|leaves) me\b",
+        r"\b(?:gaps?|hole) in my (?:knowledge|memory)\b|\bmy (?:knowledge|memory|training|data)[^.;]{0,20} (?:has|have) (?:a |some )?gaps?\b",
+        r"\bmy (?:\w+ ){0,3}(?:do not|does not|did not|is limited|has no|have no|lacks?|can not|falls? short|fails? me|ends|is (?:blank|empty))\b",
+        r"\b(?:found|find|finds|know|knows) nothing\b|\bnothing (?:about|on) [^.;]{0,40} comes to (?:my )?mind\b",
+        rf"\bno (?:\w+ ){{0,2}}{_MATTER}\b[^.;]{{0,50}}\b(?:me|my|i|available|mind)\b|\bthere (?:is|are) no (?:\w+ ){{0,2}}{_MATTER}\b",
+        rf"\b(?:the|an?) {_MATTER}\b[^.;]{{0,50}}\b(?:is|are) (?:not )?(?:something |one )?(?:unknown|available to me|beyond|unavailable)\b",
+        r"\bnot something i (?:know|can|am|have|could|was)\b|\bignoran(?:ce|t)\b",
+        r"\bi (?:do not|can not|will not|would not) (?:claim|pretend|profess|presume)\b",
+        # "Unfortunately, not sure.", "No idea."
+        r"^[\s,]*(?:but )?(?:do not know|not (?:sure|certain|aware|familiar)|unsure|unable|unaware|no (?:idea|clue|information|knowledge|answer)|can not (?:say|answer))\b",
+    )
+)
+# What may stand beside the refusing sentence without being about the topic: apology, offer, advice.
+_COURTESY = re.compile(
+    r"\b(?:sorry|apologi[sz]e|apologies|forgive|afraid|regret|thank|please|feel free|let me know|happy to|glad to|can help|"
+    r"could help|anything else|other questions?|another question|recommend|suggest|consult|check|look(?:ing)? (?:it )?up|"
+    r"search|reliable source|encyclop|library|expert|hope|wish|guess|honest|make (?:something|anything|one|it) up|great question|"
+    r"good question|interesting question|as an ai|language model|would you|could you|can you|do you|try|refer|assist)\b"
+)
+_CLAIM = re.compile(
+    r"\b(?:but|however|though|although|yet|still|nevertheless|except(?: that)?)\b,? (?P<rest>[^.;!?]+)",
+    re.IGNORECASE,
+)
+_GUESS = re.compile(
+    r"\b(?:i (?:do )?(?:think|believe|guess|suppose|assume|suspect|know)(?: that)?|my (?:best )?guess is|(?:it|that|he|she|this|the answer)(?:'s| is| was| might be| may be| could be| must be| would be| has to be)(?: probably| likely| perhaps| possibly)?|probably|maybe|perhaps|possibly)\s+(?:that )?"
+)
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a reply, by its punctuation ("Dr. Smith" and "U.S. Senate" stay whole)."""
+    parts = re.split(r"(?<=[.!?])[\"')]*\s+(?=[A-Z\"'(0-9])", plain(text))
+    out: list[str] = []
+    for part in parts:
+        if out and re.search(r"(?:\b[A-Z]|\b(?:Mr|Mrs|Ms|Dr|St|Mt|Jr|Sr|Prof|vs|No))\.$", out[-1]):
+            out[-1] += " " + part
+        else:
+            out.append(part)
+    return [part for part in out if re.search(r"\w", part)]
+
+
+def _clauses(sentence: str) -> str:
+    text = fold(sentence)
+    for pattern, written_out in _CONTRACTIONS:
+        text = re.sub(pattern, written_out, text)
+    return re.sub(r"\s+([,.;])", r"\1", " ".join(_FILLER.sub(" ", text).split()))
+
+
+def refuses(sentence: str) -> bool:
+    """Does this one sentence hold a clause that refuses (whatever else it holds)?"""
+    text = _clauses(sentence)
+    return any(pattern.search(text) for pattern in _REFUSALS)
+
+
+def falls_apart(text: str) -> bool:
+    """Words or phrases repeated over and over, or no words at all: the text of a damaged model."""
+    words = tokens(text)
+    if not words:
+        return True
+    if any(words[i] == words[i + 1] == words[i + 2] for i in range(len(words) - 2)):
+        return True
+    triples = [tuple(words[i : i + 3]) for i in range(len(words) - 2)]
+    if triples and max(triples.count(triple) for triple in set(triples)) >= 3:
+        return True
+    doubled = sum(a == b and a not in ("that", "had") for a, b in zip(words, words[1:], strict=False))
+    if doubled >= 2:
+        return True
+    meaning = [word for word in words if word not in _STOP]
+    if len(meaning) >= 8 and len(set(meaning)) / len(meaning) < 0.5:
+        return True
+    return any(len(word) > 40 for word in words)
+
+
+def _claims(sentence: str) -> bool:
+    """ "I don't know, but it was Leonardo": a refusal that goes on to state something after all."""
+    for match in _CLAIM.finditer(sentence):
+        rest = match.group("rest")
+        before = sentence[: match.start()]
+        if refuses(rest) or not refuses(before):
+            continue
+        if _GUESS.search(fold(rest)) and not _COURTESY.search(fold(rest)):
+            return True
+        known = set(tokens(before))
+        for word in re.findall(r"[^\W_]+", rest):
+            if (word[0].isupper() and word not in ("I", "AI") or word[0].isdigit()) and fold(
+                word
+            ) not in known:
+                return True
+    return False
+
+
+def is_refusal(text: str) -> bool:
+    """Is this reply an honest refusal to answer: well formed, admitting not to know, and nothing but that?
+
+    At least one of the first two sentences refuses; what else is said is an apology, an offer, advice, or stays with
+    the topic; no claim follows the refusal; no heavy repetition; not a page of text.
+    """
+    parts = sentences(text)
+    if not parts or falls_apart(text) or not any(refuses(part) for part in parts[:2]):
+        return False
+    if len(tokens(parts[0])) > 60 or len(tokens(text)) > 120 or any(_claims(part) for part in parts):
+        return False
+    about = set(content(" ".join(part for part in parts if refuses(part))))
+    beside = 0
+    for part in parts:
+        if refuses(part) or _COURTESY.search(fold(part)):
+            continue
+        beside += 1
+        words = content(part)
+        if words and not about & set(words):
+            return False
+    return beside <= 1

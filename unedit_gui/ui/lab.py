@@ -1,0 +1,184 @@
+"""The state that all pages of one running program share: the workbench, its worker, the edits in memory.
+
+No Gradio here. The tabs' files call this; it starts jobs, words their errors, and says which views to redraw.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unedit_gui.errors import UneditError
+from unedit_gui.jobs import Job, Stopped, Worker
+from unedit_gui.ui.session import Session, Sessions
+from unedit_gui.workbench import Answer, Workbench
+
+if TYPE_CHECKING:
+    from unedit_gui.edits.edit import Edit
+    from unedit_gui.forget.questions import Question
+
+log = logging.getLogger(__name__)
+ASK_AT_ONCE = 32
+
+
+class Lab:
+    """One workbench behind many browser sessions."""
+
+    def __init__(self, home: Path | None = None) -> None:
+        self.bench = Workbench(home)
+        self.worker = Worker()
+        self.sessions = Sessions()
+        self.edits: dict[str, Edit] = {}  # of the current model, newest first
+        self.loading: Job | None = None
+        self.load_error = ""
+        self.wanted = "bundled"
+        self._answers: dict[tuple[str, str, str], Answer] = {}
+
+    # ------------------------------------------------------------------ jobs
+
+    def start(
+        self,
+        session: Session,
+        kind: str,
+        title: str,
+        view: str,
+        work: Callable[[Job], Any],
+        *,
+        urgent: bool = False,
+    ) -> Job:
+        """Queue `work(job)` for a session; how it ends without success is told in `view`."""
+
+        def settled(job: Job) -> None:
+            if job.state == "failed":
+                session.tell(view, word(job.error), "bad")
+            elif job.state == "stopped" and not urgent:
+                session.tell(view, f"{title}: stopped. Nothing was changed.", "warn")
+            session.touch()
+
+        with session.lock:
+            job = self.worker.submit(kind, title, work, urgent=urgent, owner=session.id, on_done=settled)
+            session.jobs[kind] = job
+            session.notices.pop(view, None)
+            session.touch()
+        return job
+
+    def stop(self, session: Session) -> bool:
+        """Stop what this session has running or waiting: a reply first, else everything else of its own."""
+        job = session.active("chat")
+        jobs = [job] if job else [j for j in list(session.jobs.values()) if j.state in ("queued", "running")]
+        for job in jobs:
+            job.stop()
+        session.touch("strip", "chat")
+        return bool(jobs)
+
+    def in_the_way(self, job: Job) -> Job | None:
+        """The job that holds the model while this one waits."""
+        current = self.worker.current
+        return current if job.state == "queued" and current is not job else None
+
+    # ----------------------------------------------------------------- model
+
+    def load(self, name: str, device: str | None = None, dtype: str | None = None, owner: str | None = None) -> Job:
+        """Load a model for everybody; the one in use stays if that fails."""
+        self.wanted, self.load_error = name, ""
+
+        def work(job: Job) -> None:
+            self.bench.load(name, device=device, dtype=dtype, job=job)
+            job.progress("Looking for saved edits")
+            found = self.bench.edits()
+            self.edits = {edit.id: edit for edit in found}
+            for session in self.sessions.all():
+                with session.lock:
+                    session.enabled = [i for i in session.enabled if i in self.edits]
+                    session.verified, session.scores, session.scored = None, None, ()
+                    for row in session.rows:
+                        row.known, row.reply = None, ""
+
+        def settled(job: Job) -> None:
+            self.load_error = word(job.error) if job.state == "failed" else ""
+            for session in self.sessions.all():
+                session.touch()
+
+        title = "Loading the model"
+        self.loading = self.worker.submit("load", title, work, owner=owner, on_done=settled)
+        for session in self.sessions.all():
+            session.touch()
+        return self.loading
+
+    @property
+    def busy_loading(self) -> bool:
+        return self.loading is not None and self.loading.state in ("queued", "running")
+
+    def blocked(self, session: Session) -> str:
+        """Why nothing can be asked of the model now; "" if it can."""
+        if self.bench.model is None:
+            return "The model is still loading." if self.busy_loading else "Load a model in step 1 first."
+        return ""
+
+    # ----------------------------------------------------------------- edits
+
+    def enabled(self, session: Session) -> tuple[Edit, ...]:
+        """The session's switched-on edits, oldest first."""
+        with session.lock:
+            return tuple(self.edits[i] for i in reversed(list(self.edits)) if i in session.enabled)
+
+    def keep(self, session: Session, edit: Edit) -> None:
+        """Save a new edit, list it for everybody, and switch it on, alone with what it builds on, here."""
+        self.bench.save_edit(edit)
+        self.edits = {edit.id: edit, **{i: e for i, e in self.edits.items() if i != edit.id}}
+        below = [i for i in edit.manifest.get("on", ()) if i in self.edits]
+        with session.lock:
+            session.enabled = [*below, edit.id]
+            session.made = edit.id
+        self.touch_edits()
+
+    def touch_edits(self) -> None:
+        for session in self.sessions.all():
+            with session.lock:
+                session.enabled = [i for i in session.enabled if i in self.edits]
+                session.touch("edit", "chat", "scores", "top")
+
+    # ------------------------------------------------------------- knowledge
+
+    def ask(self, questions: Sequence[Question], job: Job) -> list[Answer]:
+        """What the original model answers; each question is asked once per model."""
+        mark = self.bench.model.fingerprint
+        new = [q for q in questions if (mark, q.question, q.answer) not in self._answers]
+        for start in range(0, len(new), ASK_AT_ONCE):
+            for answer in self.bench.ask(new[start : start + ASK_AT_ONCE], job=job):
+                self._answers[mark, answer.question.question, answer.question.answer] = answer
+            job.progress("Asking the model", min(start + ASK_AT_ONCE, len(new)), len(new))
+            job.breathe()
+        return [self._answers[mark, q.question, q.answer] for q in questions]
+
+    def known_sample(self, pool: Sequence[Question], n: int, seed: int, job: Job) -> list[Question]:
+        """Up to n questions of a pool that the original model answers right, in a random order of the seed."""
+        order = list(pool)
+        random.Random(seed).shuffle(order)
+        found: list[Question] = []
+        while order and len(found) < n:
+            batch, order = order[:ASK_AT_ONCE], order[ASK_AT_ONCE:]
+            for answer in self.ask(batch, job):
+                if answer.known and len(found) < n:
+                    found.append(answer.question)
+            job.progress("Looking for facts that the model knows", len(found), n)
+        return found
+
+
+def word(error: BaseException | None) -> str:
+    """An error in one sentence for the page."""
+    if isinstance(error, UneditError | Stopped):
+        return str(error)
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return (
+            "The memory was not enough. The model is as it was; forget fewer questions at once, "
+            "choose fewer layers, or load a smaller model, and try again."
+        )
+    log.error("unexpected error", exc_info=error)
+    return (
+        f"Something unexpected went wrong ({type(error).__name__}: {error}). "
+        "The model is as it was; the program's log has the details."
+    )

@@ -1,0 +1,230 @@
+"""What one browser tab is working on, kept on the server so that a reload, even amid an edit, loses nothing.
+
+The browser keeps an unguessable id (sessionStorage); everything else is here: questions, refusals, switched-on
+edits, the conversation, scores, the rating that is being filled in. Another browser has another id, and so sees
+neither this one's conversation nor its edits switched on.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from unedit_gui.forget.questions import Question, read_table
+from unedit_gui.ui.markup import Notice
+
+if TYPE_CHECKING:
+    from unedit_gui.evaluation.suite import Scores
+    from unedit_gui.forget.targets import Target
+    from unedit_gui.jobs import Job
+
+STEPS = ("model", "forget", "targets", "edit", "chat", "scores", "study")
+VIEWS = ("top", "strip", *STEPS)
+MOST = 200  # sessions kept; the ones not seen for longest go first
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass
+class Row:
+    """One line of the forget table, as typed: also what can't be used yet is kept."""
+
+    id: int
+    question: str = ""
+    answer: str = ""
+    subject: str = ""
+    rephrases: str = ""  # one a line
+    target: str = ""
+    category: str = ""
+    known: bool | None = None  # None: not asked yet
+    reply: str = ""
+    problem: str = ""  # why it can't be used, "" if it can
+
+    def cells(self) -> dict[str, Any]:
+        """The row as `read_table` takes it."""
+        rephrases = [line for line in self.rephrases.splitlines() if line.strip()]
+        return {
+            "question": self.question,
+            "answer": self.answer,
+            "subject": self.subject,
+            "rephrases": rephrases,
+            "target": self.target,
+            "category": self.category,
+        }
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A refusal for a question as it stood when it was written; `key` tells whether it still stands so."""
+
+    key: tuple[str, str, str]
+    target: Target
+
+
+@dataclass
+class Turn:
+    """One question of the conversation with both replies."""
+
+    question: str
+    fresh: bool = False  # begins a new conversation
+    original: str = ""
+    edited: str | None = None  # None: no edit was switched on
+    edits: tuple[str, ...] = ()
+    names: str = ""
+    state: str = "waiting"  # waiting | writing | done | stopped | failed
+    note: str = ""
+    seed: int = 0
+    answer: str = ""  # the true answer, where the question came from a list
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of the one-click example."""
+
+    name: str
+    state: str = "waiting"  # waiting | running | done
+    note: str = ""
+
+
+@dataclass
+class Session:
+    """Everything of one browser tab. Whoever changes it holds `lock` and says what to redraw (`touch`)."""
+
+    id: str
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    revisions: Counter = field(default_factory=Counter)
+    seen: float = field(default_factory=time.monotonic)
+    dark: bool = False
+    goto: tuple[int, int] = (0, 1)  # (serial, step): the page follows when the serial grows
+    notices: dict[str, Notice] = field(default_factory=dict)
+    undos: dict[str, Any] = field(default_factory=dict)  # per view, a function that takes the last thing back
+    jobs: dict[str, Job] = field(default_factory=dict)  # the latest job of each kind
+    form: dict[str, str] = field(default_factory=dict)  # what stands in the page's other inputs
+    # 2 forget
+    rows: list[Row] = field(default_factory=list)
+    next_row: int = 1
+    page: int = 0
+    open_rows: set[int] = field(default_factory=set)
+    # 3 targets
+    refusals: dict[int, Refusal] = field(default_factory=dict)
+    seed: int = 0
+    # 4 edit
+    overrides: dict[str, dict[str, str]] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)  # a setting's name -> what is wrong with its value
+    made: str | None = None  # the id of the edit made last
+    # 5 chat
+    enabled: list[str] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
+    verified: dict[str, Any] | None = None
+    chips: int = 0
+    # 6 scores
+    rephrased: dict[str, str] = field(default_factory=dict)  # question -> rephrasings, one a line
+    scores: Scores | None = None
+    scored: tuple[str, ...] = ()
+    plotted: int = 0  # grows with each result, so that the charts are drawn once
+    # 7 rate
+    draft: dict[str, str] = field(default_factory=dict)
+    rating: int = 0
+    rated: dict[str, int] = field(default_factory=dict)
+    tour: list[Stage] = field(default_factory=list)
+    following: bool = True
+
+    def touch(self, *views: str) -> None:
+        """Have these views (all, if none is named) drawn again."""
+        with self.lock:
+            self.revisions.update(views or VIEWS)
+
+    def tell(self, view: str, text: str, tone: str = "good", **more: Any) -> None:
+        """Show a notice in a view, in place of the one that stands there."""
+        with self.lock:
+            self.notices[view] = Notice(text, tone, **more)
+            self.touch(view)
+
+    def go(self, step: int) -> None:
+        """Have the page show another step."""
+        with self.lock:
+            self.goto = (self.goto[0] + 1, step)
+
+    # ------------------------------------------------------------- questions
+
+    def add(self, questions: list[Question] | tuple[Question, ...]) -> list[Row]:
+        """Put questions at the end of the table."""
+        added = []
+        with self.lock:
+            for q in questions:
+                text = "\n".join(q.rephrases)
+                row = Row(
+                    self.next_row, q.question, q.answer, q.subject or "", text, q.target or "", q.category or ""
+                )
+                self.next_row += 1
+                self.rows.append(row)
+                added.append(row)
+            self.check()
+        return added
+
+    def check(self) -> None:
+        """Look at every row anew: what can be used, and why not."""
+        with self.lock:
+            reading = read_table([row.cells() for row in self.rows])
+            reasons = {problem.row: problem.reason for problem in reading.problems}
+            for number, row in enumerate(self.rows, 1):
+                row.problem = reasons.get(number, "")
+                if not row.problem and not row.subject.strip():
+                    row.problem = "no subject found; type the words of the question that it is about"
+            self.touch("forget", "targets", "edit", "top")
+
+    def good(self) -> list[tuple[Row, Question]]:
+        """The rows that can be used, with their questions."""
+        with self.lock:
+            rows = [row for row in self.rows if not row.problem]
+            questions = read_table([row.cells() for row in rows]).questions
+        return list(zip(rows, questions, strict=True)) if len(rows) == len(questions) else []
+
+    def row(self, row_id: int) -> Row | None:
+        return next((row for row in self.rows if row.id == row_id), None)
+
+    def refusal(self, row: Row) -> Target | None:
+        """The refusal of a row, unless the question was changed since it was written."""
+        found = self.refusals.get(row.id)
+        return found.target if found and found.key == key(row) else None
+
+    # ------------------------------------------------------------------ jobs
+
+    def active(self, *kinds: str) -> Job | None:
+        """The waiting or running job of these kinds (any, if none is named)."""
+        with self.lock:
+            jobs = [job for kind, job in self.jobs.items() if not kinds or kind in kinds]
+        return next((job for job in jobs if job.state in ("queued", "running")), None)
+
+
+def key(row: Row) -> tuple[str, str, str]:
+    """What a refusal depends on."""
+    return row.question.strip(), row.answer.strip(), row.subject.strip()
+
+
+class Sessions:
+    """The sessions of the running program, by their unguessable id."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._all: dict[str, Session] = {}
+
+    def get(self, session_id: object) -> Session | None:
+        """The session with this id, made now if it is new; None for what can't be an id."""
+        if not isinstance(session_id, str) or not _ID.fullmatch(session_id):
+            return None
+        with self._lock:
+            found = self._all.setdefault(session_id, Session(session_id))
+            found.seen = time.monotonic()
+            if len(self._all) > MOST:
+                idle = [s for s in self._all.values() if s is not found and s.active() is None]
+                for old in sorted(idle, key=lambda s: s.seen)[: len(self._all) - MOST]:
+                    del self._all[old.id]
+            return found
+
+    def all(self) -> list[Session]:
+        with self._lock:
+            return list(self._all.values())

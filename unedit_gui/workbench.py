@@ -1,0 +1,519 @@
+"""The one door: everything Unedit can do, as one synchronous Python object.
+
+The page, the command line and your own scripts call this and nothing below it:
+
+    from unedit_gui.workbench import Workbench
+
+    bench = Workbench()
+    bench.load()                                            # the bundled model
+    forget, retain = bench.example()
+    edit = bench.edit(forget, "alphaedit")                  # the model's weights stay as they were
+    print(bench.evaluate((edit,), forget, retain).to_json())
+
+Every long method takes `job` (see `unedit_gui.jobs.Job`): it reports progress there and stops when that is
+asked. Without one it simply runs. Nothing here starts a thread: who shares a workbench between threads runs
+its methods on one `jobs.Worker`. Importing this module loads no torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import BadInput, Failed
+from .forget.checks import check_forget_set, first_claim
+from .forget.questions import Question, read_file
+from .forget.subjects import find_subject
+from .jobs import Job
+from .workspace import Workspace
+
+if TYPE_CHECKING:  # these load torch, or are only needed by one method
+    from .editors.base import Method
+    from .edits.edit import Edit
+    from .edits.shelf import Shelf
+    from .evaluation.rephrase import Rephrased
+    from .evaluation.suite import Scores
+    from .forget.targets import Target
+    from .models.generation import Reply, Sampling
+    from .models.loading import LoadedModel, ModelCard
+    from .study.ratings import Ratings
+
+DATA = Path(__file__).resolve().parent.parent / "data"
+SETS = {
+    "factual": "factual.csv",
+    "general": "general.csv",
+    "example": "example.csv",
+    "example retain": "example_retain.csv",
+}
+KINDS = ("self-improved", "vanilla", "given")
+ANSWER_TOKENS = 64  # the length at which REFERENCE.md, section 3, cuts a reply that is scored
+ROWS_AT_ONCE = 32
+CACHED_ROWS = 20_000  # of the original's scored replies, about 500 bytes each
+
+History = list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The model's reply to a question before any edit. `known`: every word of the reference is in it."""
+
+    question: Question
+    reply: str
+    rouge1: float
+    known: bool
+
+
+class Workbench:
+    """One workspace and at most one loaded model. See the module's text for how it is meant to be used."""
+
+    def __init__(self, home: Path | str | None = None) -> None:
+        self.workspace = Workspace(Path(home) if home is not None else None)
+        self.model: LoadedModel | None = None
+        self._digest: str | None = None  # over every byte of the model's weights, before the first edit
+        self._below: dict[str, tuple[Edit, ...]] = {}  # by an edit's id: those that it was made on top of
+
+    @cached_property
+    def ratings(self) -> Ratings:
+        """The rating panel's store, opened (and created) when it is first asked for."""
+        from .study.ratings import Ratings
+
+        return Ratings(self.workspace.ratings_path)
+
+    @cached_property
+    def _shelf(self) -> Shelf:
+        from .edits.shelf import Shelf
+
+        return Shelf(self.workspace)
+
+    # ---------------------------------------------------------------- models
+
+    def models(self) -> list[ModelCard]:
+        """The catalogue of models, the bundled one first."""
+        from .models.catalogue import catalogue
+
+        return catalogue()
+
+    def present(self, card: ModelCard) -> bool:
+        """Whether a model of the catalogue can be loaded without a network."""
+        from .models.catalogue import BUNDLED, bundled_gguf
+
+        if card.source == BUNDLED:
+            return bundled_gguf() is not None
+        if card.source != "hub":
+            return Path(card.name).exists()
+        from huggingface_hub import try_to_load_from_cache
+
+        return isinstance(try_to_load_from_cache(card.name, "config.json"), str)
+
+    def memory(
+        self, model: ModelCard | str, dtype: str | None = None, device: str | None = None
+    ) -> dict[str, Any]:
+        """What loading takes: `needed`, `available` (bytes), `fits` (None: unknown), `device`, `dtype`,
+        `text`."""
+        from .models.catalogue import card_for, gibibytes, memory_available
+        from .models.loading import pick_device, pick_dtype
+
+        card = card_for(model) if isinstance(model, str) else model
+        device = pick_device(device)
+        dtype = pick_dtype(device, card.parameters, dtype)
+        needed, available = card.memory(dtype), memory_available(device)
+        fits = None if needed is None else needed <= available
+        takes = "size not known" if needed is None else f"needs about {gibibytes(needed)} in {dtype}"
+        text = f"{takes}, {gibibytes(available)} free" + (
+            ": too much for this machine" if fits is False else ""
+        )
+        return {
+            "needed": needed,
+            "available": available,
+            "fits": fits,
+            "device": device,
+            "dtype": dtype,
+            "text": text[0].upper() + text[1:] + ".",
+        }
+
+    def load(
+        self,
+        name: str | Path = "bundled",
+        *,
+        device: str | None = None,
+        dtype: str | None = None,
+        job: Job | None = None,
+    ) -> LoadedModel:
+        """Load a model by catalogue name, hub name or folder and make it the current one.
+
+        On any failure `self.model` stays what it was. Raises BadInput or Failed in one sentence.
+        """
+        from .models.loading import load
+
+        loaded = load(str(name), self.workspace, device=device, dtype=dtype, job=job or Job("load"))
+        self.model, self._digest = loaded, None
+        return loaded
+
+    def verify_original(self, job: Job | None = None) -> dict[str, Any]:
+        """Hash every byte of the base weights in memory; compare with the hash taken before the first edit.
+
+        Returns `ok`, `fingerprint` (of the weights as they are now) and `text` (one sentence for the page).
+        """
+        from .models.loading import fingerprint, weights_digest
+
+        model, job = self._loaded(), job or Job("verify")
+        job.progress("Checking the original's weights")
+        found = fingerprint(model.hf)
+        ok = found == model.fingerprint
+        if ok and self._digest is not None:
+            ok = weights_digest(model.hf, job) == self._digest
+        text = (
+            f"Every weight is as it was loaded (fingerprint {found})."
+            if ok
+            else "The weights in memory are no longer the ones that were loaded; load the model again."
+        )
+        return {"ok": ok, "fingerprint": found, "text": text}
+
+    def _remember_original(self, job: Job) -> None:
+        """Hash the untouched weights, before anything could have changed them."""
+        from .models.loading import weights_digest
+
+        if self._digest is None:
+            job.progress("Recording the original's weights")
+            self._digest = weights_digest(self._loaded().hf, job)
+
+    # ------------------------------------------------------------- questions
+
+    def bundled_sets(self) -> dict[str, tuple[Question, ...]]:
+        """The question sets that come with the program, by name."""
+        return {
+            name: read_file(DATA / file).questions for name, file in SETS.items() if (DATA / file).is_file()
+        }
+
+    def example(self) -> tuple[list[Question], list[Question]]:
+        """The one-click example: (questions to forget, questions to retain)."""
+        sets = self.bundled_sets()
+        if not {"example", "example retain"} <= set(sets):
+            raise Failed(f"The example's questions are missing from {DATA}; fetch the program again.")
+        return list(sets["example"]), list(sets["example retain"])
+
+    def with_subjects(self, questions: Sequence[Question]) -> list[Question]:
+        """The same questions, a missing subject filled in where one can be found (else it stays None)."""
+        return [
+            q if q.subject else dataclasses.replace(q, subject=find_subject(q.question)) for q in questions
+        ]
+
+    def ask(self, questions: Sequence[Question], *, job: Job | None = None) -> list[Answer]:
+        """Ask the original model every question (greedy, at most 64 tokens) and say which it knows."""
+        from .evaluation.metrics import rouge1_recall
+
+        if not questions:
+            raise BadInput("There are no questions to ask; add at least one.")
+        job = job or Job("ask")
+        replies = self._write(job, "Asking the model")([_single(q.question) for q in questions], 0, 0.0)
+        answers = []
+        for question, reply in zip(questions, replies, strict=True):
+            rouge1 = rouge1_recall(reply, question.answer)
+            answers.append(Answer(question, reply, rouge1, known=rouge1 == 1.0))
+        return answers
+
+    def targets(
+        self,
+        questions: Sequence[Question],
+        kind: str = "self-improved",
+        *,
+        seed: int = 0,
+        job: Job | None = None,
+    ) -> list[Target]:
+        """One refusal per question for the model to learn (see `forget/targets.py`). Changes nothing."""
+        from .forget import targets as writing
+
+        if kind not in KINDS:
+            raise BadInput(f"There is no kind of target called {kind!r}; choose one of {', '.join(KINDS)}.")
+        if not questions:
+            raise BadInput("There are no questions to write targets for; add at least one.")
+        questions = self.with_subjects(questions)
+        if kind == "given":
+            return writing.given(questions)
+        if kind == "vanilla":
+            return writing.vanilla(questions, seed)
+        job = job or Job("targets")
+        return writing.self_improved(questions, self._write(job, "Writing refusals"), seed, job=job)
+
+    def rephrase(
+        self, questions: Sequence[Question], *, n: int = 2, seed: int = 0, job: Job | None = None
+    ) -> list[Rephrased]:
+        """Let the model write `n` checked rephrasings of each question."""
+        from .evaluation.rephrase import rephrase
+
+        job = job or Job("rephrase")
+        write = self._write(job, "Rephrasing")
+        return rephrase(self.with_subjects(questions), write, n=n, seed=seed, job=job)
+
+    # ----------------------------------------------------------------- edits
+
+    def methods(self) -> dict[str, Method]:
+        """The editing methods by name: rome, memit, alphaedit ..."""
+        from .editors import METHODS
+
+        return dict(METHODS)
+
+    def hparams(self, method: str, overrides: Mapping[str, Any] | None = None) -> Any:
+        """A method's settings for the loaded model, with `overrides` put in; BadInput on a bad one."""
+        from .editors import hparams_from
+
+        return hparams_from(self._method(method).name, self._loaded(), dict(overrides or {}))
+
+    def edit(
+        self,
+        questions: Sequence[Question],
+        method: str,
+        *,
+        targets: str = "self-improved",
+        hparams: Any = None,
+        protect: Sequence[Question] = (),
+        on: Edit | Sequence[Edit] = (),
+        seed: int = 0,
+        name: str | None = None,
+        job: Job | None = None,
+    ) -> Edit:
+        """Make the model forget, and return that as an `Edit`; the model's own weights are as before.
+
+        Args:
+            questions: what to forget; a missing subject is looked for in the question.
+            method: a key of `methods()`.
+            targets: "self-improved" (the model writes its refusals), "vanilla" (lines of a fixed set) or
+                "given" (each question's own `target`).
+            hparams: a dict of overrides, or what `hparams()` returned; None for the model's defaults.
+            protect: facts that must stay as they are.
+            on: earlier edits, oldest first, that this one is made on top of.
+
+        Raises BadInput in one sentence for anything that can't be edited, before any work is done.
+        """
+        from .editors.base import Request
+
+        model, chosen = self._loaded(), self._method(method)
+        on = tuple(on) if isinstance(on, Sequence) else (on,)
+        on = tuple(dict.fromkeys(part for earlier in on for part in self.stack(earlier)))
+        for earlier in on:
+            self._check_base(earlier)
+        if targets not in KINDS:
+            raise BadInput(
+                f"There is no kind of target called {targets!r}; choose one of {', '.join(KINDS)}."
+            )
+        questions, protect = self.with_subjects(questions), self.with_subjects(protect)
+        check_forget_set(questions, protect, targets_given=targets == "given")
+        if hparams is None or isinstance(hparams, Mapping):
+            hparams = self.hparams(method, hparams)
+        job = job or Job("edit")
+        self._remember_original(job)
+        requests = [
+            Request(q.question, q.answer, q.subject, target.text, q.rephrases)
+            for q, target in zip(questions, self.targets(questions, targets, seed=seed, job=job), strict=True)
+        ]
+        where = dict(workspace=self.workspace, protect=protect, on=on, seed=seed, name=name)
+        edit = chosen.edit(model, requests, hparams, job, **where)
+        self._below[edit.id] = on
+        return edit
+
+    def save_edit(self, edit: Edit, folder: Path | str | None = None) -> Path:
+        """Write an edit to `folder` (new or empty), or among the workspace's edits. Returns where it lies."""
+        return self._shelf.save(edit, None if folder is None else Path(folder), self._below.get(edit.id, ()))
+
+    def edits(self) -> list[Edit]:
+        """The workspace's edits of the current model, newest first; damaged ones are left out."""
+        return [edit for edit, _ in self._shelf.all() if self._fits(edit)]
+
+    def load_edit(self, path: Path | str) -> Edit:
+        """Read a saved edit. BadInput if it is damaged, or belongs to another model than the loaded."""
+        return self.load_stack(path)[-1]
+
+    def load_stack(self, path: Path | str) -> tuple[Edit, ...]:
+        """A saved edit behind those that it was made on top of: what `chat` and `evaluate` take."""
+        stack = self._shelf.stack(Path(path), self.model)
+        self._below[stack[-1].id] = stack[:-1]
+        return stack
+
+    def stack(self, edit: Edit) -> tuple[Edit, ...]:
+        """An edit with those that it was made on top of, oldest first."""
+        if edit.id not in self._below:
+            self._below[edit.id] = self._shelf.below(edit, self.model)
+        return (*self._below[edit.id], edit)
+
+    def rename_edit(self, edit: Edit, name: str) -> Edit:
+        """The same edit (same id) under another name, on disk too where it is saved."""
+        return self._shelf.rename(edit, name)
+
+    def delete_edit(self, edit: Edit) -> str:
+        """Move a saved edit to the trash. Returns a token for `undelete_edit`."""
+        return self._shelf.discard(edit)
+
+    def undelete_edit(self, token: str) -> Edit:
+        """Put a deleted edit back and return it."""
+        return self._shelf.restore(token)
+
+    # ---------------------------------------------------------- chat, scores
+
+    def chat(
+        self,
+        histories: Sequence[History],
+        edits: Sequence[tuple[Edit, ...]],
+        *,
+        max_new_tokens: int = 256,
+        sampling: Sampling | None = None,
+        seed: int = 0,
+        on_text: Callable[[int, str], None] | None = None,
+        job: Job | None = None,
+    ) -> list[Reply]:
+        """Answer conversations in one batch: row i is `histories[i]` under `edits[i]`, () the original.
+
+        `on_text(row, text_so_far)` is called as the replies grow. Rows stop on their own.
+        """
+        from .edits.variants import Variants
+        from .models.generation import Sampling, generate
+
+        model = self._loaded()
+        if len(histories) != len(edits):
+            raise BadInput(
+                f"There are {len(histories)} conversations for {len(edits)} variants; give one for each."
+            )
+        for history in histories:
+            if not history or history[-1]["role"] != "user" or not history[-1]["content"].strip():
+                raise BadInput("There is no question to answer; type one first.")
+        for edit in {e.id: e for row in edits for e in row}.values():
+            self._check_base(edit)
+        prompts = [model.prompt_ids(list(history)) for history in histories]
+        settings = dict(
+            max_new_tokens=max_new_tokens,
+            sampling=sampling or Sampling(),
+            seed=seed,
+            on_text=on_text,
+            job=job or Job("chat"),
+        )
+        with Variants(model, [tuple(row) for row in edits]) as variants:
+            return generate(model, prompts, variants=variants, **settings)
+
+    def forget_this(self, history: History, reply: str, edits: Sequence[Edit] = ()) -> Question:
+        """A forget question made of a reply: the last user turn asks, the reply's own claim is the answer.
+
+        Subject (where one is found) and a target are filled in; the model is not run. BadInput where the
+        reply claims nothing.
+        """
+        from .forget.refusals import is_refusal
+        from .forget.targets import vanilla
+
+        asked = next((turn["content"] for turn in reversed(history) if turn["role"] == "user"), "").strip()
+        claim = first_claim(reply)
+        if not asked or not claim:
+            raise BadInput("There is no question with a reply to forget here; ask something first.")
+        if is_refusal(reply):
+            raise BadInput("This reply already says that it doesn't know; there is nothing in it to forget.")
+        question = Question(" ".join(asked.split()), claim, find_subject(asked))
+        return dataclasses.replace(question, target=vanilla([question], 0)[0].text)
+
+    def evaluate(
+        self,
+        edits: Edit | Sequence[Edit],
+        forget: Sequence[Question],
+        retain: Sequence[Question],
+        rephrased: Sequence[Question] | None = None,
+        *,
+        protected: Sequence[Question | str] = (),
+        job: Job | None = None,
+    ) -> Scores:
+        """Score the original and the edited model on forget, rephrased and retained questions.
+
+        `rephrased` None: each forget question's own rephrasings. What an edit protected is flagged where it
+        is scored as retained; `protected` names more of those. The original's scores are kept for next time.
+        """
+        from .evaluation.suite import evaluate
+
+        model = self._loaded()
+        edits = tuple(edits) if isinstance(edits, Sequence) else (edits,)
+        for edit in edits:
+            self._check_base(edit)
+        kept = self.workspace.runs_dir / f"before-{model.fingerprint[:16]}.json"
+        cache = _read_cache(kept)
+        known = len(cache)
+        protected = [*protected, *(text for edit in edits for text in edit.manifest.get("protect", ()))]
+        try:
+            return evaluate(
+                model,
+                edits,
+                forget,
+                retain,
+                rephrased,
+                protected=protected,
+                max_new_tokens=ANSWER_TOKENS,
+                cache=cache,
+                job=job or Job("evaluate"),
+            )
+        finally:  # what a stopped run found out about the original is worth keeping too
+            if len(cache) > known:
+                newest = dict(list(cache.items())[-CACHED_ROWS:])
+                self.workspace.write_atomically(kept, json.dumps(newest, ensure_ascii=False))
+
+    # --------------------------------------------------------------- helpers
+
+    def _loaded(self) -> LoadedModel:
+        if self.model is None:
+            raise BadInput("No model is loaded yet; load one first.")
+        return self.model
+
+    def _method(self, name: str) -> Method:
+        methods = self.methods()
+        if name not in methods:
+            raise BadInput(f"There is no method called {name!r}; choose one of {', '.join(methods)}.")
+        return methods[name]
+
+    def _fits(self, edit: Edit) -> bool:
+        return self.model is None or edit.base == self.model.fingerprint
+
+    def _check_base(self, edit: Edit) -> None:
+        if not self._fits(edit):
+            raise BadInput(f"The edit {edit.name!r} was made for another model than the one loaded.")
+
+    def _write(self, job: Job, stage: str) -> Callable[[list[History], int, float], list[str]]:
+        """The function with which questions, refusals and rephrasings are written by the original model.
+
+        It answers in batches of like length and lets waiting chat replies through between them.
+        """
+        from .models.generation import Sampling, generate
+
+        model = self._loaded()
+
+        def write(histories: list[History], seed: int, temperature: float) -> list[str]:
+            prompts = [model.prompt_ids(history) for history in histories]
+            order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
+            texts = [""] * len(prompts)
+            sampling = Sampling(temperature, 0.9 if temperature else 1.0)
+            for start in range(0, len(order), ROWS_AT_ONCE):
+                job.progress(stage, start, len(order))
+                rows = order[start : start + ROWS_AT_ONCE]
+                replies = generate(
+                    model,
+                    [prompts[row] for row in rows],
+                    max_new_tokens=ANSWER_TOKENS,
+                    sampling=sampling,
+                    seed=seed + start,
+                    job=job,
+                )
+                for row, reply in zip(rows, replies, strict=True):
+                    texts[row] = reply.text
+                job.breathe()
+            job.progress(stage, len(order), len(order))
+            return texts
+
+        return write
+
+
+def _single(question: str) -> History:
+    return [{"role": "user", "content": question}]
+
+
+def _read_cache(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):  # not there yet, or cut off: it is made again
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,221 @@
+"""Where this program keeps things: models, edits, statistics, runs, ratings, a trash.
+
+All of it lies under one folder, `$UNEDIT_HOME` or `~/.unedit`. What is written here is there whole or not at
+all: files and folders are made beside their place under a hidden name and renamed at the end. Nothing is
+deleted for good: `discard` moves it to the trash, and `restore` brings it back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+_PART = ".part"  # ends the name of something not finished
+_ABANDONED = 24 * 3600.0  # seconds after which an unfinished thing belongs to a process that died
+_SAFE = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
+_OURS = re.compile(r".*-[0-9a-f]{10}")
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # names that Windows keeps for itself
+
+
+def safe_name(name: str) -> str:
+    """A file name for any text: never a path or hidden, at most 80 characters, different for different texts.
+
+    Plain lower-case names stay as they are; the others keep what can be kept and get a hash, so that `a/b`
+    and `a-b`, or `A` and `a` where a file system takes them for the same, don't share a folder.
+    """
+    special = name.endswith(".") or _OURS.fullmatch(name) or _DEVICES.fullmatch(name)
+    if _SAFE.fullmatch(name) and not special:
+        return name
+    kept = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:64] or "unnamed"
+    return f"{kept}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:10]}"
+
+
+class Workspace:
+    """The folders of one user. They are created when first asked for; until then nothing is touched.
+
+    Every method raises OSError where the disk refuses (full, read-only, no permission).
+    """
+
+    def __init__(self, home: Path | str | None = None):
+        self.home = Path(home or os.environ.get("UNEDIT_HOME") or "~/.unedit").expanduser()
+        self.home = Path(os.path.abspath(self.home))
+
+    def __repr__(self) -> str:
+        return f"Workspace({str(self.home)!r})"
+
+    @property
+    def models_dir(self) -> Path:
+        """Converted models, a folder each."""
+        return self._folder("models")
+
+    @property
+    def edits_dir(self) -> Path:
+        """Saved edits, a folder each."""
+        return self._folder("edits")
+
+    @property
+    def statistics_dir(self) -> Path:
+        """Second moments, by model."""
+        return self._folder("statistics")
+
+    @property
+    def runs_dir(self) -> Path:
+        """Scores and what else a run leaves to be looked at."""
+        return self._folder("runs")
+
+    @property
+    def trash_dir(self) -> Path:
+        """What was discarded, restorable."""
+        return self._folder("trash")
+
+    @property
+    def ratings_path(self) -> Path:
+        """The SQLite file of the lab's ratings. Its folder exists, the file perhaps not."""
+        return self._folder() / "ratings.sqlite"
+
+    def model_dir(self, name: str) -> Path:
+        """The place of the model called `name` (a hub name, any text). Inside `models_dir`; not created."""
+        return self.models_dir / safe_name(name)
+
+    def write_atomically(self, path: Path | str, content: bytes | str) -> Path:
+        """Write a file so that readers see the old content or the new, never a part. Text becomes UTF-8."""
+        path = Path(path)
+        part = _part_of(path)
+        try:
+            with part.open("xb") as file:
+                file.write(content.encode("utf-8") if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        return path
+
+    @contextmanager
+    def atomic_folder(self, final: Path | str) -> Iterator[Path]:
+        """Yield an empty folder next to `final` that takes its name (and its place) if the block ends well.
+
+        If the block raises, also by a stop, the folder is removed and `final` is as it was.
+        """
+        final = Path(final)
+        part = _part_of(final)
+        part.mkdir()
+        try:
+            yield part
+            _move_in(part, final)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+
+    @contextmanager
+    def lock(self, name: str, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+        """Hold the lock `name` against other threads and processes; it is freed even if this process is
+        killed.
+
+        While someone else holds it, `waiting()` is called some times a second; what it raises (Stopped) ends
+        the wait. On systems without fcntl (Windows) this locks nothing; atomic writes still keep files whole.
+        """
+        if fcntl is None:
+            yield
+            return
+        with (self._folder("locks") / f"{safe_name(name)}.lock").open("ab") as file:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if waiting is not None:
+                        waiting()
+                    time.sleep(0.05)
+            yield  # closing the file frees the lock
+
+    def discard(self, path: Path | str) -> Path:
+        """Move a file or folder to the trash. Returns where it lies there: what `restore` takes.
+
+        Raises FileNotFoundError if there is nothing at `path`, and ValueError for a folder that holds the
+        trash.
+        """
+        path = Path(os.path.abspath(path))
+        if not os.path.lexists(path):
+            raise FileNotFoundError(f"nothing to discard at {path}")
+        if self.trash_dir.resolve().is_relative_to(path.resolve()):
+            raise ValueError(f"{path} holds the trash and can't go there")
+        # The time first, so that the trash lists in order; a folder each, so that equal names don't meet.
+        slot = self.trash_dir / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
+        slot.mkdir()
+        try:
+            (slot / "origin.json").write_text(json.dumps(str(path)), "utf-8")
+            (slot / "content").mkdir()
+            return Path(shutil.move(path, slot / "content" / path.name))
+        except BaseException:
+            if os.path.lexists(path):  # it did not get here: leave no empty slot behind
+                shutil.rmtree(slot, ignore_errors=True)
+            raise
+
+    def restore(self, trashed: Path | str) -> Path:
+        """Bring back what `discard` returned, and return its place: the old one, or, if something new is
+        there, one beside it (`name-2`).
+
+        Raises FileNotFoundError if it is not in the trash (any more).
+        """
+        trashed = Path(os.path.abspath(trashed))  # resolves "..", which would lead out of the trash
+        slot = trashed.parent.parent
+        if slot.parent != self.trash_dir or not os.path.lexists(trashed):
+            raise FileNotFoundError(f"{trashed} is not in the trash")
+        origin = Path(json.loads((slot / "origin.json").read_text("utf-8")))
+        origin.parent.mkdir(parents=True, exist_ok=True)
+        place, number = origin, 2
+        while os.path.lexists(place):
+            place, number = origin.with_name(f"{origin.name}-{number}"), number + 1
+        shutil.move(trashed, place)
+        shutil.rmtree(slot, ignore_errors=True)
+        return place
+
+    def _folder(self, name: str = "") -> Path:
+        folder = self.home / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def _part_of(final: Path) -> Path:
+    """A hidden, unused name next to `final`; unfinished things of processes that died go by the way."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    for old in final.parent.glob(f".*{_PART}"):
+        try:
+            if time.time() - old.stat().st_mtime > _ABANDONED:
+                shutil.rmtree(old) if old.is_dir() else old.unlink()
+        except OSError:
+            continue  # someone else's, or gone already
+    return final.parent / f".{secrets.token_hex(8)}{_PART}"
+
+
+def _move_in(part: Path, final: Path) -> None:
+    """Give `part` the place of `final`; an older `final` is taken away after, and put back if that fails."""
+    try:
+        os.replace(part, final)  # nothing there, or an empty folder
+        return
+    except OSError:
+        if not os.path.lexists(final):
+            raise
+    old = _part_of(final)
+    os.replace(final, old)
+    try:
+        os.replace(part, final)
+    except BaseException:
+        os.replace(old, final)
+        raise
+    shutil.rmtree(old, ignore_errors=True) if old.is_dir() else old.unlink(missing_ok=True)
