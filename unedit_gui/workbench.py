@@ -400,7 +400,8 @@ class Workbench:
         reply claims nothing.
         """
         from .forget.refusals import is_refusal
-        from .forget.targets import vanilla
+        from .forget.targets import judge, vanilla
+        from .forget.templates import refusals_for
 
         asked = next((turn["content"] for turn in reversed(history) if turn["role"] == "user"), "").strip()
         claim = first_claim(reply)
@@ -408,8 +409,11 @@ class Workbench:
             raise BadInput("There is no question with a reply to forget here; ask something first.")
         if is_refusal(reply):
             raise BadInput("This reply already says that it doesn't know; there is nothing in it to forget.")
-        question = Question(" ".join(asked.split()), claim, find_subject(asked))
-        return dataclasses.replace(question, target=vanilla([question], 0)[0].text)
+        asked = " ".join(asked.split())
+        question = Question(asked, claim, find_subject(asked))
+        candidates = refusals_for(asked, question.subject, 0)
+        target = next((text for text in candidates if judge(question, text).ok), None)
+        return dataclasses.replace(question, target=target or vanilla([question], 0)[0].text)
 
     def evaluate(
         self,
@@ -440,9 +444,9 @@ class Workbench:
             return evaluate(
                 model,
                 edits,
-                forget,
-                retain,
-                rephrased,
+                self.with_subjects(forget),
+                self.with_subjects(retain),
+                None if rephrased is None else self.with_subjects(rephrased),
                 protected=protected,
                 max_new_tokens=ANSWER_TOKENS,
                 cache=cache,

@@ -4,8 +4,6 @@ import math
 
 import pytest
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from unedit_gui.errors import BadInput, Failed
 from unedit_gui.evaluation.metrics import (
@@ -16,52 +14,7 @@ from unedit_gui.evaluation.metrics import (
     token_scores,
 )
 from unedit_gui.jobs import Job, Stopped
-from unedit_gui.models.catalogue import ModelCard
-from unedit_gui.models.chat import chat_format
-from unedit_gui.models.layout import find_layout
 from unedit_gui.models.loading import LoadedModel
-
-CHATML = (
-    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-LLAMA2 = (
-    "{% for m in messages %}{% if m['role'] == 'user' %}[INST] {{ m['content'] }} [/INST]"
-    "{% else %} {{ m['content'] }} <|im_end|>{% endif %}{% endfor %}"
-)
-
-
-def byte_tokenizer(template: str = CHATML) -> PreTrainedTokenizerFast:
-    """One token per byte, except " P" and "is", so that a boundary in the wrong place shows."""
-    vocabulary = {byte: i for i, byte in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
-    for pair in ("ĠP", "is"):
-        vocabulary[pair] = len(vocabulary)
-    bpe = Tokenizer(models.BPE(vocab=vocabulary, merges=[("Ġ", "P"), ("i", "s")]))
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
-    bpe.add_special_tokens([AddedToken(t, special=True) for t in ("<|im_start|>", "<|im_end|>")])
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token="<|im_end|>")
-    tokenizer.chat_template = template
-    return tokenizer
-
-
-@pytest.fixture(scope="module")
-def tiny():
-    tokenizer = byte_tokenizer()
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        initializer_range=0.3,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    hf = LlamaForCausalLM(config).eval().requires_grad_(False)
-    card = ModelCard("tiny", "tiny", "folder", "llama", 1)
-    return LoadedModel(hf, tokenizer, find_layout(hf), card, chat_format(tokenizer), "0" * 16)
 
 
 def ask(model, question):
@@ -224,8 +177,8 @@ def test_the_answer_is_tokenised_as_the_chat_template_continues(tiny):
     assert tiny.tokenizer.convert_ids_to_tokens(ids) == ["P", "a", "r", "is"]
 
 
-def test_a_template_that_puts_a_space_before_the_reply_is_followed(tiny):
-    tokenizer = byte_tokenizer(LLAMA2)
+def test_a_template_that_puts_a_space_before_the_reply_is_followed(tiny, llama2_tokenizer):
+    tokenizer = llama2_tokenizer
     model = LoadedModel(tiny.hf, tokenizer, tiny.layout, tiny.card, tiny.format, tiny.fingerprint)
     ids = answer_ids(model, ask(model, "Where?"), "Paris")
     assert tokenizer.convert_ids_to_tokens(ids) == ["ĠP", "a", "r", "is"]

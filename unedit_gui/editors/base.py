@@ -102,7 +102,9 @@ def _read(spec, default, given):
         wanted = {int: "a whole number", float: "a number", tuple: "layer numbers such as 4,5,6"}.get(kind, "yes or no")
         raise BadInput(f"{spec.name}: {given!r} is not {wanted}.") from error
     low, high = spec.metadata.get("low"), spec.metadata.get("high")
-    if kind in (int, float) and not (value == value and (low is None or value >= low) and (high is None or value <= high)):
+    if kind in (int, float) and not (
+        value == value and (low is None or value >= low) and (high is None or value <= high)
+    ):
         span = f"from {low} to {high}" if low is not None and high is not None else f"at least {low}"
         raise BadInput(f"{spec.name}: {value} is out of range; give a number {span}.")
     return value

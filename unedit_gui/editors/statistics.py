@@ -5,14 +5,11 @@ decides what stays intact. Seen on the bundled model: chat text alone protects t
 many *other questions*, in the chat template, protect them well. Both are summed here, each with its own weight.
 """
 
-import csv
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 
 from ..models.layout import down_of
 from ..models.partial import below
@@ -51,8 +48,15 @@ def passages(model, questions: Sequence[str]) -> list[Passage]:
 
 
 @torch.no_grad()
-def second_moments(model, texts: Sequence[Passage], layers: Sequence[int], *, batch_tokens: int = 2048, job=None,
-                   stage: str = "Reading the statistics text") -> Moments:
+def second_moments(
+    model,
+    texts: Sequence[Passage],
+    layers: Sequence[int],
+    *,
+    batch_tokens: int = 2048,
+    job=None,
+    stage: str = "Reading the statistics text",
+) -> Moments:
     """One pass over the text for all layers."""
     size = model.layout.d_mlp
     device = model.device

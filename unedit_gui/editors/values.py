@@ -43,6 +43,11 @@ class Objective:
     kl_factor: float
     stop_loss: float = 0.05
 
+    @staticmethod
+    def of(hparams) -> "Objective":
+        """The objective that a method's hyperparameters describe."""
+        return Objective(hparams.steps, hparams.lr, hparams.weight_decay, hparams.clamp, hparams.kl_factor)
+
 
 @dataclass(frozen=True)
 class Solved:
@@ -53,8 +58,18 @@ class Solved:
     steps: torch.Tensor
 
 
-def solve(model, spots: list[list[Place]], targets: Sequence[str], subjects: Sequence[str], layer: int,
-          objective: Objective, v0: torch.Tensor, *, batch_rows: int = 96, job=None) -> Solved:
+def solve(
+    model,
+    spots: list[list[Place]],
+    targets: Sequence[str],
+    subjects: Sequence[str],
+    layer: int,
+    objective: Objective,
+    v0: torch.Tensor,
+    *,
+    batch_rows: int = 96,
+    job=None,
+) -> Solved:
     """Optimise delta for every request.
 
     Args:
@@ -161,8 +176,13 @@ class _Batch:
         cache = DynamicCache()
         decoder = self.model.hf.get_submodule(self.model.layout.blocks.rsplit(".", 1)[0])
         try:
-            decoder(input_ids=ids, attention_mask=self.mask, position_ids=self.places, past_key_values=cache,
-                    use_cache=True)
+            decoder(
+                input_ids=ids,
+                attention_mask=self.mask,
+                position_ids=self.places,
+                past_key_values=cache,
+                use_cache=True,
+            )
         finally:
             handle.remove()
         self.hidden = kept["h"][:, before:].contiguous()

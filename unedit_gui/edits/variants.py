@@ -33,9 +33,16 @@ class Variants:
         stacks = [stack for stack in dict.fromkeys(self.rows) if stack]
         self._factors = {stack: _factors(stack, model.device) for stack in stacks}
         self._handles: list = []
-        self._batch = 0
+        self._batch: int | None = 0
         self._places: list[tuple[tuple[Edit, ...], torch.Tensor]] = []
         self.select(range(len(self.rows)))
+
+    @staticmethod
+    def everywhere(model, edits: tuple[Edit, ...]) -> "Variants":
+        """The same edits on every row of every batch, whatever its size: the ground that a further edit stands on."""
+        variants = Variants(model, [tuple(edits)])
+        variants._batch = None
+        return variants
 
     def select(self, rows: Sequence[int]) -> None:
         """Say which rows, in order, the next batches hold."""
@@ -59,6 +66,9 @@ class Variants:
     def _hook(self, name: str):
         def add_deltas(_module, args, output: torch.Tensor) -> torch.Tensor:
             x = args[0]
+            if self._batch is None:
+                ((left, right),) = (f[name] for f in self._factors.values())
+                return output + ((x.to(left.dtype) @ right) @ left.T).to(output.dtype)
             if x.shape[0] != self._batch:
                 raise RuntimeError(f"batch of {x.shape[0]} rows, but select() named {self._batch}")
             for stack, places in self._places:

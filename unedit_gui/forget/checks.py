@@ -32,11 +32,12 @@ def check_forget_set(
             raise BadInput(
                 f"The question {short} has no target; write the reply that the model should learn."
             )
-        earlier = seen.setdefault(same_text(q.question), q)
-        if earlier is not q and targets_given and earlier.target != q.target:
+        earlier = seen.get(same_text(q.question))
+        if earlier is not None and targets_given and earlier.target != q.target:
             raise BadInput(f"The question {short} is given twice with different targets; keep one of them.")
-        if earlier is not q:
+        if earlier is not None:
             raise BadInput(f"The question {short} is given twice; keep it once.")
+        seen[same_text(q.question)] = q
     for q in protect:
         if same_text(q.question) in seen:
             raise BadInput(

@@ -18,6 +18,12 @@ from unedit_gui.errors import BadInput
 
 MAX_BYTES = 10 * 1024 * 1024
 BLANK = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\ufeff"
+_MARKS = {  # UTF-32 first: its mark begins like UTF-16's
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
 _MAX_BROKEN = 100  # syntax errors in one JSON list, each of which costs a pass over the text
 
 
@@ -51,20 +57,18 @@ def decode(data: bytes, name: str) -> str:
     if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise BadInput(f"{name} is a spreadsheet workbook or an archive, not text; save it as CSV (UTF-8).")
     binary = BadInput(f"{name} is a binary file, not text; give CSV, JSON or JSON lines in UTF-8.")
-    marks = {
-        b"\xff\xfe\0\0": "utf-32",
-        b"\0\0\xfe\xff": "utf-32",
-        b"\xff\xfe": "utf-16",
-        b"\xfe\xff": "utf-16",
-    }
-    encoding = next((encoding for mark, encoding in marks.items() if data.startswith(mark)), "utf-8-sig")
+    encoding = next((encoding for mark, encoding in _MARKS.items() if data.startswith(mark)), "utf-8-sig")
+    if encoding == "utf-8-sig" and b"\0" in data:
+        head = data[:1000]
+        if b"\0\0" not in head and 0.3 < head.count(0) / len(head) < 0.6:
+            raise BadInput(f"{name} seems to be UTF-16 without its mark; save it as UTF-8.")
+        raise binary
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         if encoding != "utf-8-sig":
             raise BadInput(f"{name} begins like {encoding.upper()} but isn't; save it as UTF-8.") from error
-        odd = sum(data.count(byte) for byte in (*range(9), *range(14, 32)))
-        if b"\0" in data or odd > len(data) / 50:
+        if sum(data.count(byte) for byte in (*range(9), *range(14, 32))) > len(data) / 50:
             raise binary from error
         line = data.count(b"\n", 0, error.start) + 1
         raise BadInput(
@@ -72,9 +76,6 @@ def decode(data: bytes, name: str) -> str:
             "Windows-1252; save it as UTF-8."
         ) from error
     if "\0" in text:
-        nul = data[:1000].count(0)
-        if encoding == "utf-8-sig" and 0.3 < nul / len(data[:1000]) < 0.6 and b"\0\0" not in data[:1000]:
-            raise BadInput(f"{name} seems to be UTF-16 without a mark; save it as UTF-8.")
         raise binary
     if not text.strip(BLANK):
         raise BadInput(f"{name} is empty; add questions with their answers.")
@@ -104,7 +105,8 @@ def json_list(text: str) -> Iterator[tuple[int, Any | Broken]]:
         except (ValueError, RecursionError) as error:
             broken += 1
             more = "" if broken < _MAX_BROKEN else "; the rest was not read"
-            yield row, Broken(_json_reason(error) + more, text[position : position + 200])
+            where = f"line {getattr(error, 'lineno', 1)}"
+            yield row, Broken(_json_reason(error, where) + more, text[position : position + 200])
             position = text.find("{", position + 1)
             if position < 0 or more:
                 return
@@ -131,13 +133,13 @@ def json_value(text: str) -> Any | Broken:
     try:
         return _decoder().decode(text.strip(BLANK))
     except (ValueError, RecursionError) as error:
-        return Broken(_json_reason(error), text[:200])
+        return Broken(_json_reason(error, f"character {getattr(error, 'pos', 0) + 1}"), text[:200])
 
 
-def _json_reason(error: Exception) -> str:
+def _json_reason(error: ValueError | RecursionError, where: str) -> str:
     if isinstance(error, RecursionError):
         return "the JSON is nested too deeply"
-    return f"not valid JSON: {error}"
+    return f"not valid JSON ({error.msg}, {where})"
 
 
 def csv_fields(line: str, delimiter: str) -> list[str]:

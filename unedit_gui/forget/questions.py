@@ -195,7 +195,7 @@ class _Rows:
 
     def refuse(self, row: int, reason: str, text: str = "") -> None:
         self.count += 1
-        self._problems.append(Problem(row, reason, text))
+        self._problems.append(Problem(row, reason, text[:10_000]))
 
     def add(self, row: int, cells: Mapping[str, Sequence[Any]], text: str) -> None:
         """Take a row, or note what is wrong with it. `cells`: the cells of each field."""

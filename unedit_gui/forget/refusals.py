@@ -7,25 +7,28 @@ has never seen should pass, an answer in a refusal's clothes or a text that fall
 
 import re
 import unicodedata
+from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 _STOP = frozenset(
-    """a an the this that these those of in on at by for from to with into onto as about over under than then so
-    and or but nor if because while when where which who whom whose what why how is are was were be been being am
-    do does did done doing have has had having can could will would shall should may might must not no yes it its
-    he she they them his her their him i me my we us our you your there here also very too just only such each
-    s t re ve ll d m don doesn didn isn aren wasn weren couldn wouldn won hasn haven cannot
-    any some more most much many other another own same both all per etc called known name named""".split()
+    """a an the this that these those of in on at by for from to with into onto as about over under than
+    then so and or but nor if because while when where which who whom whose what why how is are was were
+    be been being am do does did done doing have has had having can could will would shall should may
+    might must not no yes it its he she they them his her their him i me my we us our you your there
+    here also very too just only such each s t re ve ll d m don doesn didn isn aren wasn weren couldn
+    wouldn won hasn haven cannot any some more most much many other another own same both all per etc
+    called known name named""".split()
 )
 # Words of refusing itself. In a longer answer they give nothing away ("She is known to the public ...").
 _REFUSING = frozenset(
-    """know known knowledge sorry afraid answer question information able unable sure unsure aware help tell say
-    idea unfortunately regret apologize detail details fact specific provide wish however""".split()
+    """know known knowledge sorry afraid answer question information able unable sure unsure aware help tell
+    say idea unfortunately regret apologize detail details fact specific provide wish however""".split()
 )
 _UNITS = dict(
     zip(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen".split(),
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+        "sixteen seventeen eighteen nineteen".split(),
         range(20),
         strict=False,
     )
@@ -113,7 +116,7 @@ def _numbers_as_digits(words: list[str]) -> list[str]:
 
 
 def tokens(text: str) -> list[str]:
-    """Folded words in order; numbers as digits ("1,000" and "one thousand" -> "1000"), no stop words removed."""
+    """Folded words in order, small ones too; numbers as digits ("1,000" and "one thousand" -> "1000")."""
     text = re.sub(r"(?<=\d)[,](?=\d{3}\b)", "", fold(text))
     text = re.sub(r"(?<=[a-z])'s\b", "", text)
     return _numbers_as_digits(re.findall(r"\d+(?:\.\d+)?|[^\W\d_]+\d*", text))
@@ -140,7 +143,7 @@ def _same(a: str, b: str) -> bool:
 
 
 def leaked_words(question: str, answer: str, text: str) -> tuple[str, ...]:
-    """Words of the true answer that `text` gives away, as the answer spells them; () if it keeps it to itself.
+    """Words of the true answer that `text` gives away, as the answer spells them; () if there are none.
 
     Compared are content words that the question does not hold: stemmed, case and accents folded, numbers
     as digits. Answers of one or two letters ("Au", "O") count only as that very word in that very case.
@@ -178,7 +181,7 @@ def _short_in(word: str, text: str) -> bool:
 
 
 def _spelled(stemmed: str, answer: str) -> str:
-    for word in re.findall(r"[^\W_]+", answer):
+    for word in re.findall(r"\d[\d,.]*\d|[^\W_]+", answer):
         if any(_same(stemmed, stem(token)) for token in tokens(word)):
             return word
     return stemmed
@@ -219,86 +222,50 @@ def names_topic(question: str, subject: str | None, text: str) -> bool:
 
 # Refusing ---------------------------------------------------------------------------------------------
 
-_CONTRACTIONS = (
-    (r"\b(?:can't|cannot|cant)\b", "can not"),
-    (r"\bwon't\b", "will not"),
-    (r"\b(do|does|did)nt\b", r"\1 not"),
-    (r"n't\b", " not"),
-    (r"\bi'm\b|\bim\b", "i am"),
-    (r"\bwe're\b", "we are"),
-    (r"\b(i|we)'ve\b", r"\1 have"),
-    (r"\b(i|we)'ll\b", r"\1 will"),
-    (r"\b(i|we)'d\b", r"\1 would"),
-    (r"'s\b", " is"),
-    (r"\bwe are\b", "i am"),
-    (r"\bwe\b", "i"),
-    (r"\bour\b", "my"),
-)
-# Words that change nothing in a refusing clause: dropped, so that the patterns below stay simple.
-_FILLER = re.compile(
-    r"\b(?:actually|really|currently|personally|simply|honestly|yet|even|quite|completely|entirely|fully|exactly|"
-    r"just|truly|at all|unfortunately|ever|also|still|too|very|immediately|presently|sadly|definitively|readily|"
-    r"confidently|accurately|reliably|precisely|certainly|sorry|afraid|absolutely|either|right now|at the moment|"
-    r"at this time|yet|rather|totally|a bit|that|got|any|100%)\b,?|\b(?:with|for) (?:certainty|certain|sure)\b"
-)
-_MATTER = (
-    "(?:information|info|knowledge|details?|data|answers?|records?|access|idea|clue|facts?|memory|recollection|"
-    "expertise|insight|understanding|specifics|means|ability|name|sources?)"
-)
-# On folded text, contractions written out, "we" as "i", fillers dropped; [^.;]{0,60} stays inside the clause.
-_REFUSALS = tuple(
-    re.compile(pattern)
-    for pattern in (
-        # I do not know, recall, have information
-        r"\bi (?:do|did|would|may|might) not (?:know|recall|remember|recogni[sz]e|feel able|wish to|want to guess)\b",
-        rf"\bi (?:do|did|may|might) not (?:have|possess|hold|find|see|store|keep|carry)\b[^.;]{{0,60}}\b{_MATTER}\b",
-        r"\bi do not (?:think|believe|feel) i (?:can|am|could|know|have|would)\b",
-        r"\bi (?:have|had|possess|hold|find|know|can (?:offer|give|find|provide)|am aware) (?:of )?(?:no|nothing|little)\b",
-        r"\bi (?:know|learned|learnt|have (?:\w+ )?(?:learned|heard)) (?:nothing|little|not enough)\b",
-        r"\bi lack\b|\bi (?:draw|drew|am drawing) a blank\b|\bi am (?:at a loss|stumped|in the dark|without)\b",
-        rf"\bi have (?:not|never) {_MATTER}|\bi have not (?:the|an|a) (?:\w+ )?{_MATTER}",
-        # I am not sure, aware, able
-        r"\bi (?:am|remain|was) (?:not|neither) (?:be )?(?:sure|certain|aware|familiar|able|informed|acquainted|"
-        r"knowledgeable|confident|in a position|equipped|the right|qualified|well[- ]?versed|versed|allowed|permitted|"
-        r"trained|comfortable|privy|going to (?:guess|answer|be able))\b",
-        r"\bi (?:am|remain|was|must be) (?:unsure|uncertain|unaware|unable|unfamiliar|ignorant|clueless|uninformed|incapable)\b",
-        # I can not answer
-        r"\bi (?:can|could|will|would|may|might|must|should) not (?!(?:help but|wait|believe|agree|stress|imagine|only)\b)\w+",
-        r"\bi (?:will |would )?(?:have to|must|need to|would better|prefer to|am going to) (?:pass|decline|leave)\b",
-        r"\bi would (?:prefer )?not\b|\bi would only be guessing\b|\bi would be (?:only )?guessing\b",
-        r"\bi (?:do )?wish i (?:knew|could|had|was able)\b|\bi would (?:like|love) to (?:help|answer|tell)[^.;]{0,30}\bbut\b",
-        # I have never heard
-        r"\bi (?:have|had|was|were|did)?(?: not|n't)?(?: never| not) (?:been )?(?:heard?|learn(?:ed|t)?|come across|came across|"
-        r"encountere?d?|taught|told|trained|given|informed|shown|able|read|seen|studied|met|found|picked up)\b",
-        r"\bi never (?:heard|learned|learnt|came across|encountered|knew|read|saw|studied|met)\b",
-        # Beyond me, unknown to me
-        r"\b(?:beyond|outside|exceeds|past|not (?:within|in|part of|among|covered by)) (?:of )?(?:the )?(?:\w+ )?(?:of )?(?:my|what i|me)\b",
-        r"\b(?:unknown|not known|unfamiliar|new|mystery|not clear|unclear|not familiar|unavailable|not available) to me\b",
-        r"\b(?:escapes|eludes|evades|baffles|leaves) me\b",
-        r"\b(?:gaps?|hole) in my (?:knowledge|memory)\b|\bmy (?:knowledge|memory|training|data)[^.;]{0,20} (?:has|have) (?:a |some )?gaps?\b",
-        r"\bmy (?:\w+ ){0,3}(?:do not|does not|did not|is limited|has no|have no|lacks?|can not|falls? short|fails? me|ends|is (?:blank|empty))\b",
-        r"\b(?:found|find|finds|know|knows) nothing\b|\bnothing (?:about|on) [^.;]{0,40} comes to (?:my )?mind\b",
-        rf"\bno (?:\w+ ){{0,2}}{_MATTER}\b[^.;]{{0,50}}\b(?:me|my|i|available|mind)\b|\bthere (?:is|are) no (?:\w+ ){{0,2}}{_MATTER}\b",
-        rf"\b(?:the|an?) {_MATTER}\b[^.;]{{0,50}}\b(?:is|are) (?:not )?(?:something |one )?(?:unknown|available to me|beyond|unavailable)\b",
-        r"\bnot something i (?:know|can|am|have|could|was)\b|\bignoran(?:ce|t)\b",
-        r"\bi (?:do not|can not|will not|would not) (?:claim|pretend|profess|presume)\b",
-        # "Unfortunately, not sure.", "No idea."
-        r"^[\s,]*(?:but )?(?:do not know|not (?:sure|certain|aware|familiar)|unsure|unable|unaware|no (?:idea|clue|information|knowledge|answer)|can not (?:say|answer))\b",
+
+@dataclass(frozen=True)
+class Phrases:
+    """The patterns of `refusal_phrases.txt`, compiled."""
+
+    written_out: tuple[tuple[re.Pattern[str], str], ...]
+    filler: re.Pattern[str]
+    refusing: tuple[re.Pattern[str], ...]
+    courtesy: re.Pattern[str]
+
+
+@lru_cache(maxsize=1)
+def _phrases() -> Phrases:
+    sections: dict[str, list[str]] = {}
+    current: list[str] = []
+    text = Path(__file__).with_name("refusal_phrases.txt").read_text(encoding="utf-8")
+    for line in text.splitlines():
+        if re.fullmatch(r"\[[a-z ]+\]", line):
+            current = sections.setdefault(line.strip("[]"), [])
+        elif line and not line.startswith("#"):
+            current.append(line)
+    words = {
+        name: rf"(?:{'|'.join(' '.join(sections[name]).split())})\b"
+        for name in ("matter", "met", "told", "sure", "unsure")
+    }
+    refusing = [
+        re.sub(r"\{([a-z]+)\}", lambda name: words[name.group(1)], line) for line in sections["refusing"]
+    ]
+    pairs = [line.split(" => ") for line in sections["written out"]]
+    return Phrases(
+        tuple((re.compile(pattern), replacement) for pattern, replacement in pairs),
+        re.compile(rf"\b(?:{'|'.join(' '.join(sections['filler']).split())})\b,?"),
+        tuple(re.compile(pattern) for pattern in refusing),
+        re.compile(rf"\b(?:{'|'.join(' '.join(sections['courtesy']).split())})\b"),
     )
-)
-# What may stand beside the refusing sentence without being about the topic: apology, offer, advice.
-_COURTESY = re.compile(
-    r"\b(?:sorry|apologi[sz]e|apologies|forgive|afraid|regret|thank|please|feel free|let me know|happy to|glad to|can help|"
-    r"could help|anything else|other questions?|another question|recommend|suggest|consult|check|look(?:ing)? (?:it )?up|"
-    r"search|reliable source|encyclop|library|expert|hope|wish|guess|honest|make (?:something|anything|one|it) up|great question|"
-    r"good question|interesting question|as an ai|language model|would you|could you|can you|do you|try|refer|assist)\b"
-)
+
+
 _CLAIM = re.compile(
-    r"\b(?:but|however|though|although|yet|still|nevertheless|except(?: that)?)\b,? (?P<rest>[^.;!?]+)",
-    re.IGNORECASE,
+    r"\b(?:but|however|though|although|yet|still|nevertheless|except(?: that)?)\b,? (?P<rest>[^.;!?]+)", re.I
 )
 _GUESS = re.compile(
-    r"\b(?:i (?:do )?(?:think|believe|guess|suppose|assume|suspect|know)(?: that)?|my (?:best )?guess is|(?:it|that|he|she|this|the answer)(?:'s| is| was| might be| may be| could be| must be| would be| has to be)(?: probably| likely| perhaps| possibly)?|probably|maybe|perhaps|possibly)\s+(?:that )?"
+    r"\b(?:i (?:do )?(?:think|believe|guess|suppose|assume|suspect|know)(?: that)?|my (?:best )?guess is|"
+    r"(?:it|that|he|she|this|the answer)(?:'s| is| was| (?:might|may|could|must|would|has to) be)"
+    r"(?: probably| likely)?|probably|maybe|perhaps|possibly)\s+(?:that )?"
 )
 
 
@@ -314,17 +281,18 @@ def sentences(text: str) -> list[str]:
     return [part for part in out if re.search(r"\w", part)]
 
 
-def _clauses(sentence: str) -> str:
+def _prepared(sentence: str) -> str:
     text = fold(sentence)
-    for pattern, written_out in _CONTRACTIONS:
-        text = re.sub(pattern, written_out, text)
-    return re.sub(r"\s+([,.;])", r"\1", " ".join(_FILLER.sub(" ", text).split()))
+    text = re.sub(r'(?<=.)"[^"]*"(?=.)|^"[^"]*"(?=.*\w)', " ", text)  # quoted words are nobody's refusal
+    for pattern, replacement in _phrases().written_out:
+        text = pattern.sub(replacement, text)
+    return re.sub(r"\s+([,.;])", r"\1", " ".join(_phrases().filler.sub(" ", text).split()))
 
 
 def refuses(sentence: str) -> bool:
     """Does this one sentence hold a clause that refuses (whatever else it holds)?"""
-    text = _clauses(sentence)
-    return any(pattern.search(text) for pattern in _REFUSALS)
+    text = _prepared(sentence)
+    return any(pattern.search(text) for pattern in _phrases().refusing)
 
 
 def falls_apart(text: str) -> bool:
@@ -332,8 +300,10 @@ def falls_apart(text: str) -> bool:
     words = tokens(text)
     if not words:
         return True
-    if any(words[i] == words[i + 1] == words[i + 2] for i in range(len(words) - 2)):
-        return True
+    for size, times in ((1, 3), (2, 3), (3, 3), (4, 2), (5, 2), (6, 2)):  # the same words again and again
+        for i in range(len(words) - size * times + 1):
+            if all(words[i + k] == words[i + k % size] for k in range(size, size * times)):
+                return True
     triples = [tuple(words[i : i + 3]) for i in range(len(words) - 2)]
     if triples and max(triples.count(triple) for triple in set(triples)) >= 3:
         return True
@@ -348,40 +318,47 @@ def falls_apart(text: str) -> bool:
 
 def _claims(sentence: str) -> bool:
     """ "I don't know, but it was Leonardo": a refusal that goes on to state something after all."""
+    for part in re.split(r"[;:]\s", sentence)[1:]:
+        asks = re.match(r"\W*(?:who|what|which|when|where|why|how|whose|in|on|at)\b", part, re.I)
+        if len(part.split()) >= 2 and not (asks or refuses(part) or _phrases().courtesy.search(fold(part))):
+            return True
     for match in _CLAIM.finditer(sentence):
         rest = match.group("rest")
         before = sentence[: match.start()]
         if refuses(rest) or not refuses(before):
             continue
-        if _GUESS.search(fold(rest)) and not _COURTESY.search(fold(rest)):
+        if _GUESS.search(fold(rest)) and not _phrases().courtesy.search(fold(rest)):
             return True
-        known = set(tokens(before))
-        for word in re.findall(r"[^\W_]+", rest):
-            if (word[0].isupper() and word not in ("I", "AI") or word[0].isdigit()) and fold(
-                word
-            ) not in known:
-                return True
+        if _names(rest) - set(tokens(before)):
+            return True
     return False
+
+
+def _names(text: str) -> set[str]:
+    """The names and numbers in a piece of a sentence, folded."""
+    words = re.findall(r"[^\W_]+", text)
+    return {fold(w) for w in words if w[0].isdigit() or (w[0].isupper() and w not in ("I", "AI", "Im"))}
 
 
 def is_refusal(text: str) -> bool:
     """Is this reply an honest refusal to answer: well formed, admitting not to know, and nothing but that?
 
-    At least one of the first two sentences refuses; what else is said is an apology, an offer, advice, or stays with
-    the topic; no claim follows the refusal; no heavy repetition; not a page of text.
+    At least one of the first two sentences refuses; what else is said is an apology, an offer, advice, or
+    stays with the topic; no claim follows the refusal; no heavy repetition; not a page of text.
     """
     parts = sentences(text)
     if not parts or falls_apart(text) or not any(refuses(part) for part in parts[:2]):
         return False
     if len(tokens(parts[0])) > 60 or len(tokens(text)) > 120 or any(_claims(part) for part in parts):
         return False
-    about = set(content(" ".join(part for part in parts if refuses(part))))
-    beside = 0
+    refusing = " ".join(part for part in parts if refuses(part))
+    about, named, beside = set(content(refusing)), set(tokens(refusing)), 0
     for part in parts:
-        if refuses(part) or _COURTESY.search(fold(part)):
+        if refuses(part) or _phrases().courtesy.search(fold(part)):
             continue
         beside += 1
         words = content(part)
-        if words and not about & set(words):
+        later = part.split(maxsplit=1)[1:]  # the first word of a sentence has its capital anyway
+        if words and (not about & set(words) or _names(" ".join(later)) - named):
             return False
     return beside <= 1

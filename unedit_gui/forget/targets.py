@@ -2,8 +2,8 @@
 
 - vanilla: a random line of the refusal set (`data/refusals.txt`);
 - self-improved: the model itself writes the refusal before the edit, from an instruction, a few exemplars
-  (`data/exemplars.csv`) and the question ("Editing as Unlearning", section 3.2). A small model often gives the
-  answer away while refusing, so each one is judged; failures are written anew at a temperature, and what
+  (`data/exemplars.csv`) and the question ("Editing as Unlearning", section 3.2). A small model often gives
+  the answer away while refusing, so each one is judged; failures are written anew at a temperature, and what
   still fails is built from the question by rules (templates.py). `Target.source` says which it was;
 - given: the user's own.
 """
@@ -13,6 +13,7 @@ import random
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from unedit_gui.errors import BadInput, Failed
@@ -166,7 +167,7 @@ def judge(question: Question, text: str, *, topic: bool = True, more: bool = Tru
 
 
 def vanilla(questions: Sequence[Question], seed: int) -> list[Target]:
-    """A random line of the refusal set for each question; one that holds a word of the answer is drawn again."""
+    """A random line of the refusal set for each question; one with a word of the answer is drawn again."""
     lines, chance = read_refusals(), random.Random(seed)
     targets = []
     for question in questions:
@@ -178,7 +179,7 @@ def vanilla(questions: Sequence[Question], seed: int) -> list[Target]:
 
 
 def given(questions: Sequence[Question]) -> list[Target]:
-    """The user's own refusals, judged but never changed. Raises BadInput for the first question without one."""
+    """The user's own refusals, judged, never changed. Raises BadInput for the first question without one."""
     targets = []
     for row, question in enumerate(questions, 1):
         text = (question.target or "").strip()
@@ -199,8 +200,9 @@ def _brief(text: str) -> str:
 # Self-improved ----------------------------------------------------------------------------------------
 
 INSTRUCTION = (
-    "You have forgotten the answer to the question. Write one short sentence that honestly says that you don't know. "
-    "Name what the question is about, in the question's own words. Do not give the answer and do not state any fact."
+    "You have forgotten the answer to the question. Write one short sentence that honestly says that"
+    " you don't know. Name what the question is about, in the question's own words. Do not give the "
+    "answer and do not state any fact."
 )
 
 
@@ -233,14 +235,76 @@ def tidy(text: str) -> str:
 
 
 def _pick(exemplars: Sequence[tuple[str, str]], question: Question, seed: int) -> list[tuple[str, str]]:
+    """The exemplars for one question: drawn by the seed, those that ask in the same way last, nearest to it.
+
+    One that holds a word of the answer, or is the question itself, is left out.
+    """
     usable = [
         pair
         for pair in exemplars
         if not leaked_words("", question.answer, pair[1]) and fold(pair[0]) != fold(question.question)
     ]
-    chance = random.Random(seed)
-    chosen = chance.sample(usable or list(exemplars), min(EXEMPLARS, len(usable or exemplars)))
-    return chosen
+    random.Random(f"{seed}:{question.question}").shuffle(usable)
+    kind, start = asks_for(question.question), tokens(question.question)[:2]
+    usable.sort(key=lambda pair: (asks_for(pair[0]) == kind) + (tokens(pair[0])[:2] == start))
+    return usable[-EXEMPLARS:]
+
+
+# What a refusal may say beyond the question's own words without changing what it is about.
+_USUAL = (
+    "I am sorry afraid, unfortunately, regret, apologize, I must admit confess, to be honest, I wish I "
+    "could help, unable, not able, possible, can't provide give tell say find recall determine identify"
+    " specify state offer answer respond confirm, don't have know, have no information knowledge idea "
+    "details data, about related regarding concerning the question you asked asking, specific exact "
+    "correct precise definitive particular certain sure aware familiar, the name number year date time "
+    "place person located, people think, however, simply really currently"
+)
+
+
+@lru_cache(maxsize=1)
+def _usual() -> frozenset[str]:
+    return frozenset(content(_USUAL))
+
+
+def asks_for(text: str) -> set[str]:
+    """The question words in a text by what they ask for; "how" with its next word ("how many", "how to")."""
+    words = fold(text).replace("'", " ").split()
+    same = {"whom": "who", "whose": "who", "which": "what"}
+    found = set()
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == "how":
+            found.add("how many" if following == "much" else f"how {following.strip('.,?!')}")
+        elif word in ("who", "whom", "whose", "what", "which", "when", "where", "why"):
+            found.add(same.get(word, word))
+    return found
+
+
+def keeps_to_question(question: str, text: str, exemplars: Sequence[tuple[str, str]] = ()) -> bool:
+    """Does the refusal refuse this question, not a neighbour of it ("how many languages", "a NASA address")?
+
+    At least 60 % of the question's content words return, at most one content word is new and none comes from
+    the exemplars, a "not" stays, and what it says not to know is asked for in the same way ("how" for "how").
+    """
+    asked, said = content(question), content(text)
+    if not asked or len(asked) > 20:
+        return True
+    new = [word for word in said if word not in asked and word not in _usual()]
+    if set(new) & {word for pair in exemplars for word in content(" ".join(pair))}:
+        return False
+    if _negations(question) and _negations(text) < 1 + _negations(question):
+        return False
+    kind, kept = asks_for(question), asks_for(text)
+    if any(word.startswith("how") and word not in kind for word in kept):
+        return False
+    if any(word.startswith("how") for word in kind) and kept and not kept & kind:
+        return False
+    if "why" in kept ^ kind or ("who" in kept and "who" not in kind and "what" not in kind):
+        return False
+    return sum(word in said for word in asked) >= 0.6 * len(asked) and len(new) <= 1
+
+
+def _negations(text: str) -> int:
+    return len(re.findall(r"\b(?:not|never|no|cannot|unable|unaware|unsure)\b|n't\b", fold(text)))
 
 
 _WHY_TEMPLATE = {
@@ -252,6 +316,7 @@ _WHY_TEMPLATE = {
     "states": "stated other facts",
     "it is": "were empty",
     "is longer": "were too long",
+    "drifts": "drifted off the question",
 }
 
 
@@ -260,8 +325,8 @@ def self_improved(
 ) -> list[Target]:
     """Lets the model write each question's refusal, keeps the first that passes the guard, else a template.
 
-    write(histories, seed, temperature) -> replies is called once per try for all questions still open; the first try is
-    greedy (temperature 0). Same seed and same `write`, same targets. Raises Stopped through the job.
+    write(histories, seed, temperature) -> replies is called once per try for all questions still open; the
+    first try is greedy (temperature 0). Same seed and same `write`, same targets. Raises Stopped (job).
     """
     job = job or Job.silent()
     exemplars = read_exemplars()
@@ -272,17 +337,20 @@ def self_improved(
         if not still:
             break
         job.progress("Writing refusals", len(done), len(questions), f"try {attempt + 1}")
-        asked = [
-            history(questions[i].question, _pick(exemplars, questions[i], seed + attempt)) for i in still
-        ]
+        shown = {i: _pick(exemplars, questions[i], seed + attempt) for i in still}
+        asked = [history(questions[i].question, shown[i]) for i in still]
         replies = write(asked, seed + attempt, TEMPERATURE if attempt else 0.0)
         for i, reply in zip(still, replies, strict=True):
             text = tidy(reply)
             verdict = judge(questions[i], text)
-            if verdict.ok and len(text.split()) <= LONGEST:
-                done[i] = Target(text, "self-improved", verdict, f"written by the model (try {attempt + 1})")
+            if not verdict.ok:
+                failures[i].append(verdict.reason)
+            elif len(text.split()) > LONGEST:
+                failures[i].append("is longer than a refusal should be")
+            elif not keeps_to_question(questions[i].question, text, shown[i]):
+                failures[i].append("drifts off")
             else:
-                failures[i].append(verdict.reason or "is longer than a refusal should be")
+                done[i] = Target(text, "self-improved", verdict, f"written by the model (try {attempt + 1})")
     job.progress("Writing refusals", len(questions), len(questions))
     return [
         done.get(i) or _from_template(question, seed, failures[i]) for i, question in enumerate(questions)

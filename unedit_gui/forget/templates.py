@@ -6,7 +6,7 @@ is turned into a clause (`clause`), or, where its grammar is unclear, only its t
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from unedit_gui.forget.grammar import (
     Word,
@@ -41,20 +41,26 @@ WITHOUT = (
     "I'm afraid I can't answer that question.",
     "I'm sorry, but this is something I don't know.",
 )
+Piece = Callable[..., str]  # piece(i, j): the words i up to j as they stand in the text
 LONGEST_CLAUSE = 26  # words, so that the whole refusal stays within 40
 
 _PAST = dict(
     pair.split("/")
-    for pair in """become/became begin/began bite/bit bleed/bled blow/blew break/broke breed/bred bring/brought build/built
-    burst/burst buy/bought catch/caught choose/chose come/came cost/cost cut/cut dig/dug do/did draw/drew drink/drank drive/drove
-    eat/ate fall/fell feed/fed feel/felt fight/fought find/found flee/fled fly/flew forget/forgot freeze/froze get/got give/gave
-    go/went grow/grew hang/hung have/had hear/heard hide/hid hit/hit hold/held hurt/hurt keep/kept know/knew lay/laid lead/led
-    leave/left lend/lent let/let lie/lay lose/lost make/made mean/meant meet/met pay/paid put/put read/read ride/rode ring/rang
-    rise/rose run/ran say/said see/saw sell/sold send/sent set/set shake/shook shoot/shot show/showed shut/shut sing/sang sink/sank
-    sit/sat sleep/slept speak/spoke spend/spent spread/spread stand/stood steal/stole stick/stuck strike/struck swear/swore swim/swam
-    take/took teach/taught tell/told think/thought throw/threw understand/understood wake/woke wear/wore weave/wove win/won
-    write/wrote stop/stopped plan/planned drop/dropped refer/referred occur/occurred commit/committed ban/banned
-    star/starred travel/traveled overthrow/overthrew undergo/underwent""".split()
+    for pair in """
+    become/became begin/began bite/bit bleed/bled blow/blew break/broke breed/bred bring/brought
+    build/built burst/burst buy/bought catch/caught choose/chose come/came cost/cost cut/cut dig/dug
+    do/did draw/drew drink/drank drive/drove eat/ate fall/fell feed/fed feel/felt fight/fought
+    find/found flee/fled fly/flew forget/forgot freeze/froze get/got give/gave go/went grow/grew
+    hang/hung have/had hear/heard hide/hid hit/hit hold/held hurt/hurt keep/kept know/knew lay/laid
+    lead/led leave/left lend/lent let/let lie/lay lose/lost make/made mean/meant meet/met pay/paid
+    put/put read/read ride/rode ring/rang rise/rose run/ran say/said see/saw sell/sold send/sent
+    set/set shake/shook shoot/shot show/showed shut/shut sing/sang sink/sank sit/sat sleep/slept
+    speak/spoke spend/spent spread/spread stand/stood steal/stole stick/stuck strike/struck
+    swear/swore swim/swam take/took teach/taught tell/told think/thought throw/threw
+    understand/understood wake/woke wear/wore weave/wove win/won write/wrote stop/stopped
+    plan/planned drop/dropped refer/referred occur/occurred commit/committed ban/banned star/starred
+    travel/traveled overthrow/overthrew undergo/underwent
+    """.split()
 )
 
 
@@ -83,9 +89,16 @@ def clause(question: str) -> str | None:
         return None
     start, end = asked[-1]
     words = after_politeness(words_of(text[start:end], start))
-    if not words:
+    if len(words) < 2:
         return None
-    made = _clause(text, words)
+    indirect = words[0].start > start and not text[start:end].rstrip().endswith("?")
+    shouted = text[words[0].start :].isupper()
+    if indirect and in_list(words[0], "question"):  # "I'd like to know when Mozart was born."
+        made = text[words[0].start : end].rstrip(" .!")
+    elif shouted:
+        made = None
+    else:
+        made = _clause(text, words)
     if made is None or len(made.split()) > LONGEST_CLAUSE or re.search(r"[?!]|[.;:]\s", made):
         return None
     return (
@@ -94,10 +107,11 @@ def clause(question: str) -> str | None:
 
 
 def _clause(text: str, words: list[Word]) -> str | None:
-    end = words[-1].end + len(re.match(r"[\"”’'»)]*", text[words[-1].end :]).group())  # type: ignore[union-attr]
+    closing = re.match(r"[\"”’'»)]*", text[words[-1].end :])
+    end = words[-1].end + (len(closing.group()) if closing else 0)
 
     def piece(i: int, j: int | None = None) -> str:
-        """Words i up to j (exclusive; None: the end, closing quotes included) with what stands between them."""
+        """Words i up to j (exclusive; None: the end, closing quotes included) as they stand in the text."""
         return text[_opening(text, words[i]) : end if j is None else _closing(text, words, j)]
 
     first = words[0]
@@ -115,7 +129,8 @@ def _clause(text: str, words: list[Word]) -> str | None:
         words[wh].low in ("what", "who") and words[wh].possessive and aux is None
     ):  # "What's the capital of France?"
         return f"{words[wh].low} {piece(wh + 1)} is" if len(words) < 12 else None
-    if aux is None or (main is not None and main < aux and main == wh + 1):
+    inverted = aux is not None and words[aux].low in ("do", "does", "did")
+    if aux is None or (main is not None and main < aux and main == wh + 1 and not inverted):
         return piece(0) if words[wh].low in ("who", "what", "which", "how", "whose") else None
     verb = words[aux].low
     if verb in ("do", "does", "did"):
@@ -143,7 +158,7 @@ def _closing(text: str, words: list[Word], j: int) -> int:
     return end + 1 if end < len(text) and text[end] in "\"'”’»)" else end
 
 
-def _with_do(words: list[Word], aux: int, piece) -> str | None:
+def _with_do(words: list[Word], aux: int, piece: Piece) -> str | None:
     found = subject_of(words, aux)
     if found is None and (in_list(words[aux + 1], "pronouns") or words[aux + 1].low == "people"):
         found = (aux + 1, aux + 2)
@@ -156,32 +171,35 @@ def _with_do(words: list[Word], aux: int, piece) -> str | None:
     return f"{piece(0, aux)} {piece(aux + 1, j)} {inflected}{rest}"
 
 
-def _with_be(words: list[Word], wh: int, aux: int, piece) -> str | None:
-    be, following = words[aux].low, words[aux + 1]
+def _with_be(words: list[Word], wh: int, aux: int, piece: Piece) -> str | None:
+    be, following, asks = words[aux].low, words[aux + 1], words[wh].low
     if following.low == "there":
         rest = "" if aux + 2 == len(words) else " " + piece(aux + 2)
         return f"{piece(0, aux)} there {be}{rest}"
-    if (
-        (participle(following) and len(words) > aux + 2)
-        or boundary(following)
-        or in_list(following, "adjectives")
-    ):
+    passive = participle(following) and len(words) > aux + 2
+    if passive or boundary(following) or in_list(following, "adjectives"):
         return piece(0)  # "which planet is known as ...": already in the order of a clause
+    if asks == "which" and wh == 0 and aux > 1 and following.low == "the":
+        if not boundary(words[-1]) and not participle(words[-1]):
+            return piece(0)  # "which blood type is the universal donor"
     found = noun_phrase(words, aux + 1)
     if found is None:
         return None
-    j = found[1]
+    a, j = found
+    bare = asks in ("what", "who") and aux == wh + 1
     if j == len(words):
+        if j - a > 1 and in_list(words[j - 1], "adjectives") and asks in ("why", "how"):
+            return f"{piece(0, aux)} {piece(aux + 1, j - 1)} {be} {piece(j - 1)}"  # "why the sky is blue"
         return f"{piece(0, aux)} {piece(aux + 1)} {be}"
+    j = next((k for k in range(a + 1, j) if participle(words[k]) and boundary(words[k + 1])), j)
     if participle(words[j]):
-        if words[wh].low in ("what", "who") and aux == wh + 1 and words[j].low not in (
-            "called", "known", "named", "made", "born", "founded"
-        ):  # fmt: skip
-            return None
+        stranded = words[j].low in ("made", "used") and j + 2 == len(words)  # "what is it used for"
+        if bare and not stranded and words[j].low not in ("called", "known", "named"):
+            return None  # "what is the currency used in ...", "what is the name of the author born in ..."
         return f"{piece(0, aux)} {piece(aux + 1, j)} {be} {piece(j)}"
     if any(in_list(word, "auxiliaries", "question", "pronouns") or participle(word) for word in words[j:]):
         return None
-    if aux == wh + 1 and words[wh].low in ("what", "who", "which"):
+    if bare or (asks == "which" and aux == wh + 1):
         return f"{piece(0, aux)} {piece(aux + 1)} {be}" if len(words) <= 14 else None
     return f"{piece(0, aux)} {piece(aux + 1, j)} {be} {piece(j)}"
 

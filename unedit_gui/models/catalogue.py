@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 
 import psutil
@@ -44,7 +45,12 @@ PRESETS = (
     ModelCard("meta-llama/Llama-2-7b-chat-hf", "Llama-2-7b-chat", "hub", "llama", 6_738_415_616, _GATED),
     ModelCard("meta-llama/Llama-3.1-8B-Instruct", "Llama-3.1-8B-Instruct", "hub", "llama", 8_030_261_248, _GATED),
     ModelCard(
-        "mistralai/Mistral-7B-Instruct-v0.3", "Mistral-7B-Instruct-v0.3", "hub", "mistral", 7_248_023_552, _GATED
+        "mistralai/Mistral-7B-Instruct-v0.3",
+        "Mistral-7B-Instruct-v0.3",
+        "hub",
+        "mistral",
+        7_248_023_552,
+        _GATED,
     ),
 )
 
@@ -59,12 +65,15 @@ def card_for(name: str) -> ModelCard:
     for card in PRESETS:
         if name in (card.name, card.label):
             return card
-    path = Path(name).expanduser()
-    if path.is_dir():
-        family, parameters = _read_folder(path)
-        return ModelCard(str(path), path.name, "folder", family, parameters)
-    if path.is_file():
-        return ModelCard(str(path), path.name, "gguf", "", path.stat().st_size)
+    try:
+        path = Path(name).expanduser()
+        if path.is_dir():
+            family, parameters = _read_folder(path)
+            return ModelCard(str(path), path.name, "folder", family, parameters)
+        if path.is_file():
+            return ModelCard(str(path), path.name, "gguf", "", path.stat().st_size)
+    except (OSError, RuntimeError, ValueError):  # too long, a home of nobody, no text that a file can be named by
+        pass
     return ModelCard(name, name.split("/")[-1], "hub", "", None)
 
 
@@ -107,12 +116,7 @@ def _read_folder(path: Path) -> tuple[str, int | None]:
             with file.open("rb") as stream:
                 size = int.from_bytes(stream.read(8), "little")
                 header = json.loads(stream.read(min(size, 100_000_000)))
-        except (OSError, ValueError):
+            total += sum(prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):  # not there, or not a header's JSON
             return family, None
-        for name, entry in header.items():
-            if name != "__metadata__":
-                count = 1
-                for extent in entry["shape"]:
-                    count *= extent
-                total += count
     return family, total or None

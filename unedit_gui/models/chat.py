@@ -4,12 +4,14 @@ Everything in the program, edits included, works on the full chat-formatted prom
 sentence doesn't carry over to a chat, because the keys at the edit position differ.
 """
 
+import re
 from dataclasses import dataclass
 
 from ..errors import Failed
 
 History = list[dict[str, str]]  # [{"role": "user" | "assistant" | "system", "content": text}, ...]
 _MARK = "unedit mark"
+_PLAIN_MARKS = re.compile(r"\[/?[A-Z_]{2,}\]|<</?[A-Z]+>>")  # Llama-2's [INST] and <<SYS>> are plain text
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ def _special_tokens(tokenizer) -> list[str]:
 
 
 def _defuse(tokenizer, content: str) -> str:
-    for token in _special_tokens(tokenizer):
-        if len(token) > 1 and token in content:
-            content = content.replace(token, token[0] + " " + token[1:])
+    marks = _special_tokens(tokenizer) + _PLAIN_MARKS.findall(str(tokenizer.chat_template))
+    for mark in dict.fromkeys(marks):
+        if len(mark) > 1 and mark in content:
+            content = content.replace(mark, mark[0] + " " + mark[1:])
     return content

@@ -59,7 +59,7 @@ def generate(
         decoded = _Batch(model, prompts, rows, max_new_tokens, sampling, seed, variants, on_text, job).run()
         for row, reply in zip(rows, decoded, strict=True):
             replies[row] = reply
-        if job is not None and len(order) > batch_size:
+        if job is not None and on_text is None and len(order) > batch_size:
             job.breathe()
     return replies
 
@@ -102,9 +102,7 @@ class _Batch:
                 use_cache=True,
             )
             logits, lengths = out.logits[:, -1], lengths + 1
-        return [
-            Reply(self._text(i), len(self.tokens[i]), self.ended[i]) for i in range(len(self.rows))
-        ]
+        return [Reply(self._text(i), len(self.tokens[i]), self.ended[i]) for i in range(len(self.rows))]
 
     def _select(self, active: list[int]) -> None:
         if self.variants is not None:
@@ -144,7 +142,9 @@ class _Batch:
         p = torch.softmax(logits.float().cpu() / self.sampling.temperature, dim=-1)
         if self.sampling.top_p < 1:
             ranked, order = p.sort(dim=-1, descending=True)
-            ranked[ranked.cumsum(-1) - ranked >= self.sampling.top_p] = 0
+            outside = ranked.cumsum(-1) - ranked >= self.sampling.top_p
+            outside[..., 0] = False  # the likeliest token stays, also at top_p 0
+            ranked[outside] = 0
             p = torch.zeros_like(p).scatter_(-1, order, ranked)
         drawn = [torch.multinomial(p[k], 1, generator=self.dice[i]) for k, i in enumerate(active)]
         return torch.cat(drawn).to(logits.device)

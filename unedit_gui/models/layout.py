@@ -51,9 +51,10 @@ def find_layout(hf: nn.Module) -> Layout:
     """
     for blocks_path, down_path in _KNOWN:
         blocks = _get(hf, blocks_path)
-        down = _get(blocks[0], down_path) if blocks is not None and len(blocks) else None
-        if down is None or getattr(down, "weight", None) is None:
+        downs = [_get(block, down_path) for block in blocks] if blocks is not None else []
+        if not downs or any(getattr(down, "weight", None) is None for down in downs):  # experts, perhaps not in all
             continue
+        down = downs[0]
         if any(hasattr(blocks[0], name) for name in _NORM_AFTER_MLP):
             raise Failed(
                 f"{type(hf).__name__} normalises the output of its MLP, so a change of the projection is not what "

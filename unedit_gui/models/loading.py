@@ -154,13 +154,19 @@ def _from_pretrained(folder, card: ModelCard, device: str, dtype: torch.dtype):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         chat_format(tokenizer)  # before gigabytes are loaded in vain
         several = device == "cuda" and torch.cuda.device_count() > 1
-        hf = AutoModelForCausalLM.from_pretrained(
+        hf, info = AutoModelForCausalLM.from_pretrained(
             folder,
+            output_loading_info=True,
             dtype=dtype,
             trust_remote_code=False,
             use_safetensors=True,
             device_map="auto" if several else None,
         )
+        if info["missing_keys"]:  # transformers would go on with random numbers
+            raise Failed(
+                f"{card.name} is incomplete: {len(info['missing_keys'])} of its weights are in none of its files "
+                f"({min(info['missing_keys'])} for one); download it again."
+            )
         if not several:
             hf.to(device)
     except UneditError:
@@ -218,7 +224,8 @@ def _converted(card: ModelCard, workspace, job) -> Path:
             raise BadInput(f"{source.name} is not a GGUF model file; choose a .gguf file or a model folder.")
     models = Path(os.environ.get("UNEDIT_MODELS") or workspace.models_dir)
     models.mkdir(parents=True, exist_ok=True)
-    target = models / f"{source.stem}-{source.stat().st_size}"
+    mark = "" if card.source == BUNDLED else f"-{_sampled_hash(source)}"  # names and sizes of files repeat
+    target = models / f"{source.stem}-{source.stat().st_size}{mark}"
     if (target / "config.json").exists():
         return target
     with workspace.lock(f"convert-{source.stem}"):
@@ -227,6 +234,16 @@ def _converted(card: ModelCard, workspace, job) -> Path:
             with workspace.atomic_folder(target) as part:
                 _convert(source, part)
     return target
+
+
+def _sampled_hash(file: Path, blocks: int = 64, size: int = 16_384) -> str:
+    """SHA-256 over evenly spaced blocks of a file (10 hex digits): fast, and different for different weights."""
+    digest, total = hashlib.sha256(), file.stat().st_size
+    with file.open("rb") as stream:
+        for block in range(blocks):
+            stream.seek(total * block // blocks)
+            digest.update(stream.read(size))
+    return digest.hexdigest()[:10]
 
 
 def _convert(source: Path, folder: Path) -> None:
@@ -249,7 +266,11 @@ def _convert(source: Path, folder: Path) -> None:
     hf.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     saved = AutoTokenizer.from_pretrained(folder)
-    for text in ("What is the capital of France?", "Hello  world, it's 12:30!\n\n x", "\u00e9migr\u00e9 \u6771\u4eac"):
+    for text in (
+        "What is the capital of France?",
+        "Hello  world, it's 12:30!\n\n x",
+        "\u00e9migr\u00e9 \u6771\u4eac",
+    ):
         ids = tokenizer(text).input_ids
         if saved(text).input_ids != ids or saved.decode(ids) != tokenizer.decode(ids):
             raise Failed(f"The tokenizer of {source.name} doesn't survive conversion; use the model's original folder.")

@@ -20,12 +20,12 @@ _ADDS_TO_INPUT = ("wpe", "embed_positions")
 def below(hf: nn.Module, layout: Layout, layer: int) -> nn.Module:
     """The decoder without head, blocks 0 .. layer. Its own output is of no use (the final norm follows at once);
     read what you need with hooks."""
-    return _with_blocks(hf, layout, list(blocks_of(hf, layout))[: layer + 1])
+    return _with_blocks(hf, layout, slice(layer + 1))
 
 
 def above(hf: nn.Module, layout: Layout, layer: int) -> nn.Module:
     """The decoder without head, blocks layer + 1 and on, with the final norm; feed it `inputs_embeds`."""
-    return _with_blocks(hf, layout, list(blocks_of(hf, layout))[layer + 1 :])
+    return _with_blocks(hf, layout, slice(layer + 1, None))
 
 
 def can_start_above(hf: nn.Module, layout: Layout) -> bool:
@@ -51,9 +51,12 @@ def cache_above(prefix: list[tuple[torch.Tensor, torch.Tensor]], layer: int) -> 
     return cache
 
 
-def _with_blocks(hf: nn.Module, layout: Layout, blocks: list[nn.Module]) -> nn.Module:
+def _with_blocks(hf: nn.Module, layout: Layout, kept: slice) -> nn.Module:
     path, name = layout.blocks.rsplit(".", 1)
     part = copy.copy(hf.get_submodule(path))
     part._modules = dict(part._modules)
-    part._modules[name] = nn.ModuleList(blocks)
+    part._modules[name] = nn.ModuleList(list(blocks_of(hf, layout))[kept])
+    if getattr(part.config, "layer_types", None):  # a block's kind of attention is looked up by its place
+        part.config = copy.copy(part.config)
+        part.config.layer_types = list(part.config.layer_types)[kept]
     return part

@@ -62,8 +62,10 @@ def bars(scores: Json, dark: bool = False) -> Figure:
             textposition="outside",
             textfont={"size": 17, "color": ink["ink"]},
             cliponaxis=False,
-            customdata=[[_TITLES[g], scores.get(when, {}).get(g, {}).get("n", 0)] for g in GROUPS],
-            hovertemplate="%{customdata[0]}: %{y:.3f} (%{customdata[1]} questions)<extra>%{fullData.name}</extra>",
+            customdata=[[_TITLES[g], _value(scores, when, g, "n") or 0] for g in GROUPS],
+            hovertemplate="%{customdata[0]}: %{y:.3f} of %{customdata[1]} questions<extra>"
+            + name
+            + "</extra>",
         )
     for place, group in enumerate(GROUPS):  # a bar without a value shows no text of its own
         if all(_value(scores, when, group) is None for when in _WHEN):
@@ -76,7 +78,7 @@ def bars(scores: Json, dark: bool = False) -> Figure:
         title={"text": "ROUGE-1 recall", "font": {"size": 15, "color": ink["soft"]}, "standoff": 12},
         range=[0, 1.12],
         tickvals=[0, 0.25, 0.5, 0.75, 1],
-        ticktext=["0", "¼", "½", "¾", "1"],
+        ticktext=["0", "0.25", "0.5", "0.75", "1"],
         tickfont={"size": 15, "color": ink["soft"]},
         gridcolor=ink["line"],
         zeroline=False,
@@ -86,7 +88,7 @@ def bars(scores: Json, dark: bool = False) -> Figure:
 
 
 def radar(scores: Json, dark: bool = False) -> Figure:
-    """Reliability 1 - R1(forget), locality R1(retain), generalization 1 - R1(rephrased): outward is better."""
+    """Reliability 1 - R1(forget), locality R1(retain), generalization 1 - R1(rephrased); outward is good."""
     from plotly import graph_objects as go
 
     ink = DARK if dark else LIGHT
@@ -112,7 +114,8 @@ def radar(scores: Json, dark: bool = False) -> Figure:
             hovertemplate="%{theta}: %{r:.3f}<extra>" + name + "</extra>",
         )
     figure.update_layout(
-        margin={"l": 90, "r": 90, "t": 56, "b": 48},
+        margin={"l": 96, "r": 96, "t": 40, "b": 8},
+        legend={"orientation": "v", "x": -0.18, "y": 1.08, "yanchor": "top"},
         polar={
             "bgcolor": "rgba(0,0,0,0)",
             "gridshape": "linear",
@@ -126,7 +129,7 @@ def radar(scores: Json, dark: bool = False) -> Figure:
             "radialaxis": {
                 "range": [0, 1],
                 "tickvals": [0.25, 0.5, 0.75, 1],
-                "ticktext": ["¼", "½", "¾", "1"],
+                "ticktext": ["", "0.5", "", "1"],
                 "angle": 90,
                 "tickangle": 90,
                 "tickfont": {"size": 13, "color": ink["soft"]},
@@ -157,7 +160,7 @@ def table(scores: Json) -> pandas.DataFrame:
         [label, *(_rounded(_value(scores, when, group, metric)) for group, when in columns)]
         for metric, label in METRIC_LABELS.items()
     ]
-    counts = [scores.get(when, {}).get(group, {}).get("n", 0) for group, when in columns]
+    counts = [_value(scores, when, group, "n") or 0 for group, when in columns]
     rows.append(["Questions", *counts])
     score = scores.get("score", {})
     # The score belongs to no one group: it stands under the first two columns, original and edited.
@@ -185,7 +188,7 @@ def _layout(ink: Mapping[str, str]) -> dict[str, Any]:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": FONT, "size": 16, "color": ink["ink"]},
-        "margin": {"l": 64, "r": 16, "t": 56, "b": 64},
+        "margin": {"l": 76, "r": 16, "t": 56, "b": 64},
         "height": 400,
         "legend": {
             "orientation": "h",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,7 @@ class Lab:
         work: Callable[[Job], Any],
         *,
         urgent: bool = False,
+        stopped: str = "Nothing was changed.",
     ) -> Job:
         """Queue `work(job)` for a session; how it ends without success is told in `view`."""
 
@@ -55,7 +57,7 @@ class Lab:
             if job.state == "failed":
                 session.tell(view, word(job.error), "bad")
             elif job.state == "stopped" and not urgent:
-                session.tell(view, f"{title}: stopped. Nothing was changed.", "warn")
+                session.tell(view, f"{title}: stopped. {stopped}", "warn")
             session.touch()
 
         with session.lock:
@@ -136,12 +138,16 @@ class Lab:
         self.touch_edits()
 
     def touch_edits(self) -> None:
+        """Have every page draw the list of edits again."""
         for session in self.sessions.all():
-            with session.lock:
-                session.enabled = [i for i in session.enabled if i in self.edits]
-                session.touch("edit", "chat", "scores", "top")
+            session.touch("edit", "chat", "scores", "top")
 
     # ------------------------------------------------------------- knowledge
+
+    @cached_property
+    def sets(self) -> dict[str, tuple[Question, ...]]:
+        """The bundled question sets, read once."""
+        return self.bench.bundled_sets()
 
     def ask(self, questions: Sequence[Question], job: Job) -> list[Answer]:
         """What the original model answers; each question is asked once per model."""
@@ -153,6 +159,11 @@ class Lab:
             job.progress("Asking the model", min(start + ASK_AT_ONCE, len(new)), len(new))
             job.breathe()
         return [self._answers[mark, q.question, q.answer] for q in questions]
+
+    def answer(self, question: Question) -> Answer | None:
+        """What the model answered to a question, if it was asked already."""
+        model = self.bench.model
+        return self._answers.get((model.fingerprint, question.question, question.answer)) if model else None
 
     def known_sample(self, pool: Sequence[Question], n: int, seed: int, job: Job) -> list[Question]:
         """Up to n questions of a pool that the original model answers right, in a random order of the seed."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from unedit_gui.forget.questions import Question, read_table
-from unedit_gui.ui.markup import Notice
+from unedit_gui.ui.draw import Notice
 
 if TYPE_CHECKING:
     from unedit_gui.evaluation.suite import Scores
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from unedit_gui.jobs import Job
 
 STEPS = ("model", "forget", "targets", "edit", "chat", "scores", "study")
-VIEWS = ("top", "strip", *STEPS)
+VIEWS = ("top", "strip", *STEPS, "detail")
 MOST = 200  # sessions kept; the ones not seen for longest go first
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -42,6 +42,11 @@ class Row:
     known: bool | None = None  # None: not asked yet
     reply: str = ""
     problem: str = ""  # why it can't be used, "" if it can
+
+    @property
+    def rephrasings(self) -> int:
+        """How many rephrasings the row has."""
+        return sum(bool(line.strip()) for line in self.rephrases.splitlines())
 
     def cells(self) -> dict[str, Any]:
         """The row as `read_table` takes it."""
@@ -80,21 +85,14 @@ class Turn:
     answer: str = ""  # the true answer, where the question came from a list
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A stage of the one-click example."""
-
-    name: str
-    state: str = "waiting"  # waiting | running | done
-    note: str = ""
-
-
 @dataclass
 class Session:
     """Everything of one browser tab. Whoever changes it holds `lock` and says what to redraw (`touch`)."""
 
     id: str
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    # `touch` has a lock of its own, so that one session's callback never waits for another session's.
+    marking: threading.Lock = field(default_factory=threading.Lock, repr=False)
     revisions: Counter = field(default_factory=Counter)
     seen: float = field(default_factory=time.monotonic)
     dark: bool = False
@@ -129,12 +127,13 @@ class Session:
     draft: dict[str, str] = field(default_factory=dict)
     rating: int = 0
     rated: dict[str, int] = field(default_factory=dict)
-    tour: list[Stage] = field(default_factory=list)
-    following: bool = True
+    # the one-click example
+    stage: str = ""  # the step that it is at
+    following: bool = True  # the page goes along
 
     def touch(self, *views: str) -> None:
-        """Have these views (all, if none is named) drawn again."""
-        with self.lock:
+        """Have these views (all, if none is named) drawn again. Needs no lock held."""
+        with self.marking:
             self.revisions.update(views or VIEWS)
 
     def tell(self, view: str, text: str, tone: str = "good", **more: Any) -> None:
@@ -157,7 +156,13 @@ class Session:
             for q in questions:
                 text = "\n".join(q.rephrases)
                 row = Row(
-                    self.next_row, q.question, q.answer, q.subject or "", text, q.target or "", q.category or ""
+                    self.next_row,
+                    q.question,
+                    q.answer,
+                    q.subject or "",
+                    text,
+                    q.target or "",
+                    q.category or "",
                 )
                 self.next_row += 1
                 self.rows.append(row)

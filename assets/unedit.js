@@ -1,0 +1,150 @@
+/* The page's own small script: sends what is clicked and typed to Python, and the keyboard's short cuts.
+   Panels are gr.HTML whose contents are diffed in place, so focus and open editing survive a redraw. */
+(() => {
+  "use strict";
+  const MAX_FILE = 10 * 1024 * 1024;
+  const text = (el) => el.matches("textarea, input:not([type=checkbox]):not([type=radio])");
+
+  /* An input's value as the user left it, and as Python last rendered it. */
+  const live = (el) => (el.type === "checkbox" ? (el.checked ? "1" : "") : el.value);
+  const rendered = (el) => {
+    if (el.type === "checkbox" || el.type === "radio") return el.hasAttribute("checked") ? "1" : "";
+    if (el.tagName === "SELECT") return el.querySelector("option[selected]")?.value ?? el.options[0]?.value ?? "";
+    return el.getAttribute("value") ?? "";
+  };
+  const field = (el) => ({ ...el.dataset, value: live(el) });
+
+  /* What was changed in a panel and has not reached Python yet goes along with the next click. */
+  const changed = (root) =>
+    [...root.querySelectorAll("[data-field]")]
+      .filter((el) => (el.type === "radio" ? el.checked && !el.hasAttribute("checked") : live(el) !== rendered(el)))
+      .map(field);
+
+  function bridge(element, trigger) {
+    const act = (el) => trigger("click", { ...el.dataset, changed: changed(element) });
+    element.addEventListener("click", (event) => {
+      const el = event.target.closest("[data-act], [data-local]");
+      if (!el || el.disabled) return;
+      if (el.dataset.local) return local(el, trigger);
+      act(el);
+      if (el.dataset.clears) clear(element, el.dataset.clears);
+    });
+    element.addEventListener("change", (event) => {
+      const el = event.target;
+      if (el.matches("input[type=file]")) return send(el.files, trigger, () => (el.value = ""));
+      if (el.dataset.field) trigger("input", field(el));
+    });
+    element.addEventListener("keydown", (event) => {
+      const el = event.target;
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing || !el.dataset.enter) return;
+      event.preventDefault();
+      const button = element.querySelector(`[data-act="${el.dataset.enter}"]`);
+      if (button && !button.disabled) button.click();
+    });
+    element.addEventListener("dragover", (event) => event.target.closest("[data-drop]") && event.preventDefault());
+    element.addEventListener("drop", (event) => {
+      if (!event.target.closest("[data-drop]")) return;
+      event.preventDefault();
+      send(event.dataTransfer.files, trigger, () => {});
+    });
+    /* A box that the user has ticked ignores its attribute; follow Python all the same. */
+    new MutationObserver((records) => {
+      for (const { target: el, attributeName: name } of records) {
+        if (name === "checked") el.checked = el.hasAttribute("checked");
+        if (name === "selected" && el.hasAttribute("selected")) el.closest("select").value = el.value;
+        if (name === "open" && el.tagName === "DIALOG") continue;
+      }
+      follow(element);
+    }).observe(element, { subtree: true, attributes: true, attributeFilter: ["checked", "selected"], childList: true, characterData: true });
+  }
+
+  function clear(root, name) {
+    const el = root.querySelector(`[data-field="${name}"]`);
+    if (el) { el.value = ""; el.focus(); }
+  }
+
+  /* A conversation stays at its end while it grows, unless the reader has scrolled up. */
+  function follow(root) {
+    const log = root.querySelector("[data-follow]");
+    if (!log) return;
+    const held = log._held ?? 0;
+    if (held - log.scrollTop < 80) log.scrollTop = log.scrollHeight;
+    log._held = Math.max(0, log.scrollHeight - log.clientHeight);
+  }
+
+  /* A file goes to Python as it is; what it holds is checked there, not by its name. */
+  function send(files, trigger, done) {
+    const file = files && files[0];
+    if (!file) return;
+    if (file.size > MAX_FILE) { trigger("upload", { name: file.name, size: file.size }); return done(); }
+    const reader = new FileReader();
+    reader.onload = () => {
+      trigger("upload", { name: file.name, size: file.size, data: String(reader.result).split(",")[1] || "" });
+      done();
+    };
+    reader.onerror = () => { trigger("upload", { name: file.name, size: file.size, unreadable: true }); done(); };
+    reader.readAsDataURL(file);
+  }
+
+  /* A file from Python: {name, text}. */
+  function save(file) {
+    if (!file || !file.name) return;
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([file.text], { type: file.type || "text/plain;charset=utf-8" }));
+    link.download = file.name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  }
+
+  function local(el, trigger) {
+    if (el.dataset.local === "keys") document.querySelector("#keys-dialog")?.showModal();
+    if (el.dataset.local === "close") el.closest("dialog")?.close();
+    if (el.dataset.local === "theme") {
+      const dark = !document.body.classList.contains("dark");
+      paint(dark);
+      remember("unedit-theme", dark ? "dark" : "light");
+      trigger("click", { act: "theme", dark: dark ? "1" : "" });
+    }
+  }
+
+  const paint = (dark) => document.body.classList.toggle("dark", dark);
+  function remember(name, value) { try { localStorage.setItem(name, value); } catch { /* private window */ } }
+  function recall(name) { try { return localStorage.getItem(name); } catch { return null; } }
+
+  /* Called once when the page has loaded: the session's id (this browser tab's own) and whether it is dark. */
+  function hello() {
+    let id = null;
+    try { id = sessionStorage.getItem("unedit-session"); } catch { /* storage is off: a session until reload */ }
+    if (!id) {
+      id = Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
+      try { sessionStorage.setItem("unedit-session", id); } catch { /* as above */ }
+    }
+    const asked = new URLSearchParams(location.search).get("__theme");
+    const wanted = asked || recall("unedit-theme");
+    if (wanted) paint(wanted === "dark");
+    return [id, document.body.classList.contains("dark") ? "1" : ""];
+  }
+
+  const typing = (el) => el && text(el) && el.value !== "";
+  document.addEventListener("keydown", (event) => {
+    if (event.altKey && !event.ctrlKey && !event.metaKey && /^Digit[1-7]$/.test(event.code)) {
+      event.preventDefault();
+      document.querySelectorAll("#steps [role=tab]")[Number(event.code.slice(5)) - 1]?.click();
+    } else if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
+      const stops = [...document.querySelectorAll("[data-stops]")];
+      (stops.find((el) => el.offsetParent) ?? stops[0])?.click();
+    } else if (event.key === "?" && !typing(document.activeElement) && !document.activeElement?.matches("input, textarea")) {
+      document.querySelector("#keys-dialog")?.showModal();
+    }
+  });
+
+  /* The step that the user chose just now, as a text; "" where Python did. */
+  let clicked = { step: "", at: 0 };
+  document.addEventListener("click", (event) => {
+    const tab = event.target.closest?.("#steps [role=tab]");
+    if (tab) clicked = { step: String([...tab.parentNode.querySelectorAll("[role=tab]")].indexOf(tab) + 1), at: Date.now() };
+  }, true);
+  const step = () => (Date.now() - clicked.at < 1000 ? clicked.step : "");
+
+  window.unedit = { bridge, hello, save, step };
+})();

@@ -1,0 +1,34 @@
+"""Fixtures shared by all tests: the real bundled model, and tiny random ones."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # more threads than free cores spin and cost a factor of ten
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from pathlib import Path
+
+import pytest
+
+_CACHE = Path(__file__).parents[1] / ".work" / "models"  # the bundled model is converted once, not per run
+os.environ.setdefault("UNEDIT_MODELS", str(_CACHE))
+
+
+@pytest.fixture(scope="session")
+def real_model(tmp_path_factory):
+    """The bundled SmolLM2-135M-Instruct, loaded once for the whole run."""
+    import torch
+
+    from unedit_gui.models.loading import load
+    from unedit_gui.workspace import Workspace
+
+    torch.set_num_threads(1)
+    return load("bundled", Workspace(tmp_path_factory.mktemp("home")), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def tiny_model(real_model):
+    """A random Llama of 4 small layers with the bundled model's tokenizer, as a LoadedModel: for equations, not for
+    answers."""
+    from tests.models.tiny import tiny_llama
+
+    return tiny_llama(real_model.tokenizer)

@@ -1,0 +1,156 @@
+"""The command line: everything the page can do, without a page.
+
+    python -m unedit_gui ask --questions facts.csv
+    python -m unedit_gui edit --questions facts.csv --method alphaedit --out my-edit
+    python -m unedit_gui evaluate --edit my-edit --forget facts.csv --retain others.csv --json
+
+Results go to stdout (a table, or with --json one JSON document), everything else to stderr. The exit status
+is 0, 1 (it failed) or 2 (something given can't be used), the latter two with one line on stderr that says
+what to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+from unedit_gui import __version__
+
+from ..errors import BadInput, UneditError
+from ..jobs import Stopped
+from ..workbench import KINDS, Workbench
+from . import commands, terminal
+
+STOPPED = "Stopped; nothing was changed."
+_ON = "an edit that this one is made on top of (repeat it, the oldest first)"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit status; never raises, never shows a traceback."""
+    terminal.quieten()
+    terminal.tolerant_output()
+    line = terminal.ProgressLine()
+    home: str | None = None
+    try:
+        options = parser().parse_args(arguments)
+        home = options.home
+        if options.threads is not None:
+            if options.threads < 1:
+                raise BadInput(f"--threads {options.threads}: give 1 or more.")
+            os.environ["OMP_NUM_THREADS"] = str(options.threads)
+        result = options.run(options, commands.Session(options, line))
+        line.clear()
+        if options.json:
+            terminal.write_json(result)
+        else:
+            sys.stdout.write(options.show(result) + "\n")
+        sys.stdout.flush()
+        return 0
+    except SystemExit as ended:  # --help and --version
+        return int(ended.code or 0)
+    except (KeyboardInterrupt, Stopped):
+        return _fail(line, STOPPED)
+    except BrokenPipeError:  # the reader (head, less) has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except UneditError as error:
+        return _fail(line, str(error), 2 if isinstance(error, BadInput) else 1)
+    except Exception as error:  # whatever it is, the user gets one line, and the rest goes to a file
+        return _fail(line, _unexpected(error, home))
+
+
+def _fail(line: terminal.ProgressLine, message: str, status: int = 1) -> int:
+    line.clear()
+    sys.stderr.write(" ".join(message.split()) + "\n")
+    return status
+
+
+def _unexpected(error: Exception, home: str | None) -> str:
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return "There was not enough memory; use a smaller model, fewer questions, or --dtype bfloat16."
+    if isinstance(error, OSError) and error.strerror:
+        where = f" ({error.filename})" if error.filename else ""
+        return f"The system refused: {error.strerror}{where}."
+    said = f"Something unexpected went wrong ({type(error).__name__}: {str(error)[:200]})"
+    try:
+        log = Workbench(home).workspace.runs_dir / "last-error.txt"
+        log.write_text("".join(traceback.format_exception(error)), "utf-8")
+    except OSError:
+        return said + "."
+    return f"{said}; the details are in {log}."
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with its errors in the same one line as all others."""
+
+    def error(self, message: str) -> None:
+        raise BadInput(f"{message[0].upper()}{message[1:]}; see `python -m {self.prog} --help`.")
+
+
+def _common() -> argparse.ArgumentParser:
+    """What every command takes. Made anew for each: argparse shares a parent's options, defaults included."""
+    common = _Parser(add_help=False)
+    group = common.add_argument_group("common")
+    group.add_argument("--json", action="store_true", help="one JSON document instead of a table")
+    group.add_argument(
+        "--model", default="bundled", metavar="NAME", help="catalogue or hub name, folder, .gguf"
+    )
+    group.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: the best there is)")
+    group.add_argument("--dtype", help="float32, bfloat16 or float16 (default: by size and device)")
+    group.add_argument("--threads", type=int, metavar="N", help="CPU threads (use 1 on a busy machine)")
+    group.add_argument("--home", metavar="DIR", help="workspace (default: $UNEDIT_HOME or ~/.unedit)")
+    return common
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    top = _Parser(prog="unedit_gui", description="Make a language model forget facts, by editing.")
+    top.add_argument("--version", action="version", version=f"Unedit {__version__}")
+    subparsers = top.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+
+    def command(name: str, run: Callable, show: Callable, help: str) -> argparse.ArgumentParser:
+        made = subparsers.add_parser(name, parents=[_common()], help=help, description=run.__doc__)
+        made.set_defaults(run=run, show=show)
+        return made
+
+    one = command("models", commands.models, commands.show_models, "list the models that can be used")
+    one.set_defaults(model=None)
+
+    one = command("ask", commands.ask, commands.show_ask, "which questions does the model know")
+    one.add_argument("--questions", required=True, metavar="FILE", help="CSV, JSON or JSON lines")
+
+    one = command("targets", commands.targets, commands.show_targets, "write refusals for questions")
+    one.add_argument("--questions", required=True, metavar="FILE")
+    one.add_argument("--kind", default="self-improved", choices=("vanilla", "self-improved"))
+    one.add_argument("--out", metavar="FILE", help="the questions with their targets, as CSV")
+    one.add_argument("--seed", type=int, default=0)
+
+    one = command("edit", commands.edit, commands.show_edit, "make the model forget")
+    one.add_argument("--questions", required=True, metavar="FILE", help="what to forget")
+    one.add_argument("--method", required=True, help="rome, memit or alphaedit")
+    one.add_argument("--targets", default="self-improved", choices=KINDS)
+    one.add_argument("--out", required=True, metavar="DIR", help="a new or empty folder for the edit")
+    one.add_argument("--protect", metavar="FILE", help="facts that must stay")
+    one.add_argument("--on", action="append", default=[], metavar="EDIT", help=_ON)
+    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--set", action="append", default=[], metavar="HPARAM=VALUE", help="repeatable")
+    one.add_argument("--name", help="what the edit is called")
+
+    one = command("evaluate", commands.evaluate, commands.show_evaluate, "score an edit")
+    one.add_argument("--edit", action="append", required=True, metavar="DIR", help="repeatable, oldest first")
+    one.add_argument("--forget", required=True, metavar="FILE")
+    one.add_argument("--retain", metavar="FILE")
+    one.add_argument("--rephrased", metavar="FILE", help="default: the rephrasings in --forget")
+    one.add_argument("--details", metavar="FILE", help="every reply: CSV if so named, else JSON")
+
+    one = command("chat", commands.chat, commands.show_chat, "ask the original and the edited model")
+    one.add_argument("--edit", action="append", required=True, metavar="DIR", help="repeatable, oldest first")
+    one.add_argument("--ask", required=True, metavar="QUESTION")
+    one.add_argument("--max-tokens", type=int, default=256, metavar="N")
+    one.add_argument("--seed", type=int, default=0)
+
+    command("bench", commands.bench, commands.show_bench, "measure speed and memory")
+    return top

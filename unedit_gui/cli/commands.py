@@ -1,0 +1,344 @@
+"""What each command of the command line does: `command(options, session)` gives plain values, which --json
+prints as they are, and `show_command` makes the table of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BadInput
+from ..forget.checks import check_forget_set
+from ..forget.questions import Question, read_file, to_csv
+from ..jobs import Job
+from ..workbench import Workbench
+from . import terminal
+
+if TYPE_CHECKING:
+    from ..edits.edit import Edit
+
+
+class Session:
+    """What the commands share: the workbench, its model once it is needed, and the way to report."""
+
+    def __init__(self, options: argparse.Namespace, line: terminal.ProgressLine) -> None:
+        self.bench = Workbench(options.home)
+        self._options = options
+        self._line = line
+
+    def job(self, kind: str) -> Job:
+        return Job(kind, on_progress=self._line)
+
+    def load(self) -> Workbench:
+        """The workbench with the chosen model in it."""
+        from ..models import loading  # noqa: F401 - torch, before its threads are set
+
+        terminal.quieten_transformers()
+        if self._options.threads is not None:
+            import torch
+
+            torch.set_num_threads(self._options.threads)
+        device, dtype = self._options.device, self._options.dtype
+        self.bench.load(self._options.model, device=device, dtype=dtype, job=self.job("load"))
+        return self.bench
+
+    def questions(self, path: str | None, needed: bool = True) -> list[Question]:
+        """The good questions of a file; every bad row is told about on stderr."""
+        if path is None:
+            return []
+        reading = read_file(path)
+        for problem in reading.problems:
+            self._line.clear()
+            sys.stderr.write(f"{Path(path).name}, {problem}\n")
+        if needed and not reading.questions:
+            raise BadInput(f"No question of {Path(path).name} can be used; see the rows named above.")
+        return list(reading.questions)
+
+    def stack(self, folders: Sequence[str]) -> tuple[Edit, ...]:
+        """The edits in these folders with those that they were made on top of, oldest first."""
+        found = (edit for folder in folders for edit in self.bench.load_stack(folder))
+        return tuple(dict.fromkeys(found))
+
+
+# ------------------------------------------------------------------ commands
+
+
+def models(options: argparse.Namespace, session: Session) -> dict[str, Any]:
+    """The catalogue, or the one model that --model names, with the memory that each needs and that is
+    there."""
+    bench = session.bench
+    if options.model is None:
+        cards = bench.models()
+    else:
+        from ..models.catalogue import card_for
+
+        cards = [card_for(options.model)]
+    rows = []
+    for card in cards:
+        memory = bench.memory(card, options.dtype, options.device)
+        rows.append(
+            {
+                "name": card.name,
+                "label": card.label,
+                "source": card.source,
+                "family": card.family,
+                "parameters": card.parameters,
+                "device": memory["device"],
+                "dtype": memory["dtype"],
+                "memory_needed": memory["needed"],
+                "memory_available": memory["available"],
+                "fits": memory["fits"],
+                "present": bench.present(card),
+                "note": card.note,
+            }
+        )
+    return {"models": rows}
+
+
+def show_models(result: dict[str, Any]) -> str:
+    def gigabytes(count: int | None) -> str:
+        return "?" if count is None else f"{count / 2**30:.1f} GiB"
+
+    rows = [
+        [m["name"], gigabytes(m["memory_needed"]), m["dtype"], m["fits"], m["present"], m["note"]]
+        for m in result["models"]
+    ]
+    free = gigabytes(result["models"][0]["memory_available"])
+    text = terminal.table(["model", "needs", "dtype", "fits", "present", "note"], rows)
+    return f"{text}\n\n{free} of memory free on {result['models'][0]['device']}."
+
+
+def ask(options: argparse.Namespace, session: Session) -> dict[str, Any]:
+    """Which of the questions the model knows."""
+    questions = session.questions(options.questions)
+    bench = session.load()
+    answers = bench.ask(questions, job=session.job("ask"))
+    rows = [
+        {
+            "question": a.question.question,
+            "answer": a.question.answer,
+            "reply": a.reply,
+            "rouge1": a.rouge1,
+            "known": a.known,
+        }
+        for a in answers
+    ]
+    return {
+        "model": bench.model.name,
+        "n": len(rows),
+        "known": sum(a.known for a in answers),
+        "answers": rows,
+    }
+
+
+def show_ask(result: dict[str, Any]) -> str:
+    rows = [[r["known"], r["rouge1"], r["question"], r["answer"], r["reply"]] for r in result["answers"]]
+    text = terminal.table(["known", "ROUGE-1", "question", "answer", "reply"], rows)
+    return f"{text}\n\n{result['known']} of {result['n']} known."
+
+
+def targets(options: argparse.Namespace, session: Session) -> dict[str, Any]:
+    """Write refusals, and the questions with them to --out."""
+    questions = session.bench.with_subjects(session.questions(options.questions))
+    _check_file(options.out)
+    bench = session.load() if options.kind == "self-improved" else session.bench
+    found = bench.targets(questions, options.kind, seed=options.seed, job=session.job("targets"))
+    if options.out:
+        filled = [replace(q, target=target.text) for q, target in zip(questions, found, strict=True)]
+        bench.workspace.write_atomically(options.out, to_csv(filled))
+    rows = [
+        {
+            "question": q.question,
+            "answer": q.answer,
+            "subject": q.subject,
+            "target": target.text,
+            "ok": target.verdict.ok,
+            "reason": target.verdict.reason,
+            "source": target.source,
+        }
+        for q, target in zip(questions, found, strict=True)
+    ]
+    return {"kind": options.kind, "seed": options.seed, "out": options.out, "targets": rows}
+
+
+def show_targets(result: dict[str, Any]) -> str:
+    rows = [[r["question"], r["target"], r["reason"] or "ok"] for r in result["targets"]]
+    text = terminal.table(["question", "target", "check"], rows)
+    return text + (f"\n\nWritten to {result['out']}." if result["out"] else "")
+
+
+def edit(options: argparse.Namespace, session: Session) -> dict[str, Any]:
+    """Make the model forget, and save that as an edit. The model itself stays as it was."""
+    bench = session.bench
+    out = _check_folder(options.out)
+    questions = bench.with_subjects(session.questions(options.questions))
+    protect = session.questions(options.protect)
+    check_forget_set(questions, protect, targets_given=options.targets == "given")
+    overrides = _settings(options.set)
+    session.stack(options.on)  # a damaged one is found before anything is loaded
+    if options.method not in bench.methods():
+        raise BadInput(f"--method {options.method}: choose one of {', '.join(bench.methods())}.")
+    session.load()
+    made = bench.edit(
+        questions,
+        options.method,
+        targets=options.targets,
+        hparams=overrides,
+        protect=protect,
+        on=session.stack(options.on),
+        seed=options.seed,
+        name=options.name,
+        job=session.job("edit"),
+    )
+    bench.save_edit(made, out)
+    return {
+        "edit": made.id,
+        "name": made.name,
+        "out": str(out),
+        "method": made.method,
+        "model": bench.model.name,
+        "summary": made.summary(),
+        "layers": made.layers,
+        "rank": made.rank(),
+        "seconds": made.about.get("seconds"),
+        "seed": options.seed,
+        "hparams": made.manifest["hparams"],
+        "on": made.manifest["on"],
+        "protected": len(protect),
+        "requests": made.requests,
+    }
+
+
+def show_edit(result: dict[str, Any]) -> str:
+    rows = [[r["question"], r["subject"], r["target_new"]] for r in result["requests"]]
+    text = terminal.table(["question", "subject", "target"], rows)
+    return f"{text}\n\n{result['summary']}\nSaved as {result['edit']} in {result['out']}."
+
+
+def evaluate(options: argparse.Namespace, session: Session) -> dict[str, Any]:
+    """Score the original and the edited model."""
+    _check_file(options.details)
+    forget = session.questions(options.forget)
+    retain = session.questions(options.retain)
+    rephrased = session.questions(options.rephrased) if options.rephrased else None
+    session.stack(options.edit)
+    bench = session.load()
+    stack = session.stack(options.edit)
+    scores = bench.evaluate(stack, forget, retain, rephrased, job=session.job("evaluate"))
+    if options.details:
+        rows = scores.details()
+        as_csv = options.details.lower().endswith(".csv")
+        text = _rows_csv(rows) if as_csv else json.dumps(rows, indent=2, allow_nan=False) + "\n"
+        bench.workspace.write_atomically(options.details, text)
+    names = {"model": bench.model.name, "edit": stack[-1].id, "edits": [e.id for e in stack]}
+    return {**names, **scores.to_json()}
+
+
+def show_evaluate(result: dict[str, Any]) -> str:
+    from ..reports.charts import table
+
+    frame = table(result)
+    text = terminal.table(list(frame.columns), frame.values.tolist())
+    return "\n".join([text, *(f"Note: {note}" for note in result["notes"])])
+
+
+def chat(options: argparse.Namespace, session: Session) -> dict[str, Any]:
+    """One question to the original and to the edited model, side by side."""
+    if options.max_tokens < 1:
+        raise BadInput(f"--max-tokens {options.max_tokens}: give 1 or more.")
+    session.stack(options.edit)
+    bench = session.load()
+    history = [{"role": "user", "content": options.ask}]
+    original, edited = bench.chat(
+        [history, history],
+        [(), session.stack(options.edit)],
+        max_new_tokens=options.max_tokens,
+        seed=options.seed,
+        job=session.job("chat"),
+    )
+    return {"question": options.ask, "original": original.text, "edited": edited.text}
+
+
+def show_chat(result: dict[str, Any]) -> str:
+    return f"Original: {result['original']}\nEdited:   {result['edited']}"
+
+
+def bench(options: argparse.Namespace, session: Session) -> dict[str, Any]:
+    """Time loading, an edit, and two panes against one reply."""
+    from ..bench import measure
+
+    return measure(session.load(), job=session.job("bench"))
+
+
+def show_bench(result: dict[str, Any]) -> str:
+    return terminal.table(
+        ["measure", "value", "limit"], [[r["name"], r["value"], r["limit"]] for r in result["rows"]]
+    )
+
+
+# -------------------------------------------------------------------- helpers
+
+
+def _settings(pairs: Sequence[str]) -> dict[str, str]:
+    """The overrides of --set name=value. BadInput where there is no "=", or a name comes twice."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        name = name.strip()
+        if not equals or not name or not value.strip():
+            raise BadInput(f"--set {pair}: write it as hparam=value, such as --set lr=0.5.")
+        if name in found:
+            raise BadInput(f"--set {name} is given twice; keep one.")
+        found[name] = value.strip()
+    return found
+
+
+def _check_folder(path: str) -> Path:
+    """A folder that an edit can be written to: new, or empty."""
+    folder = Path(path).expanduser()
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise BadInput(f"{folder} exists already and is not an empty folder; choose another --out.")
+        above = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} can't be used as a folder; choose another --out.") from error
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise BadInput(f"{folder} can't be written; choose another --out.")
+    return folder
+
+
+def _check_file(path: str | None) -> None:
+    """Raise BadInput if a result could not be written there, before the work is done."""
+    if path is None:
+        return
+    try:
+        folder = Path(path).absolute().parent
+        good = folder.is_dir() and os.access(folder, os.W_OK) and not Path(path).is_dir()
+    except ValueError:
+        good = False
+    if not good:
+        raise BadInput(f"{path} can't be written; choose a file in a folder that exists.")
+
+
+def _rows_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows of an evaluation as CSV: what belongs to a question, then before_... and after_... columns."""
+    flat = [
+        {
+            **{name: value for name, value in row.items() if name not in ("before", "after")},
+            **{f"{when}_{name}": value for when in ("before", "after") for name, value in row[when].items()},
+        }
+        for row in rows
+    ]
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(flat[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    return out.getvalue()

@@ -1,0 +1,126 @@
+"""MEMIT: many facts in one least-squares change over several layers (Meng et al. 2023, arXiv 2210.07229).
+
+Problem. For facts i = 1..n with keys k_i (columns of K) and wanted changes of the layer's output r_i (columns of R),
+find the change Delta of W that brings Delta k_i close to r_i and leaves what W does to all other keys alone:
+
+    min over Delta   ||Delta K - R||^2 + lambda E_k ||Delta k||^2                        (eq. 11 to 13)
+    Delta = R K^T (lambda C + K K^T)^-1,   C = E[k k^T]                                  (eq. 14)
+
+As factors of rank n (Woodbury), with A = lambda C, exact and small:
+
+    Delta = R (I + K^T A^-1 K)^-1 (A^-1 K)^T
+
+Pitfalls. lambda is a number of "old facts" and depends on the scale of the keys: EasyEdit's 15000 belongs to 7B models
+and to statistics over Wikipedia. C must be well conditioned (at least 10 tokens per dimension); a small multiple of
+its mean eigenvalue is added. What text stands behind C decides what survives (statistics.py).
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ..edits.variants import Variants
+from .base import Hparams, Method, Request, check_requests, finish, hparam, register, scaled_layers
+from .locate import keys_and_outputs, places
+from .preserve import preserved
+from .spread import spread
+from .values import Objective, solve
+
+
+@dataclass(frozen=True)
+class MemitHparams(Hparams):
+    layers: tuple[int, ...] = hparam((4, 5, 6, 7, 8), "Layers that are changed; z is found at the last one.")
+    lam: float = hparam(
+        15000.0,
+        "lambda: how much the old keys weigh against the new ones. Higher keeps more and forgets less.",
+        low=1e-6,
+    )
+    contexts: int = hparam(6, "In how many wordings around the question each fact is edited.", low=1, high=8)
+    steps: int = hparam(25, "Optimisation steps for each new value.", low=1, high=500, advanced=True)
+    lr: float = hparam(0.5, "Step size of that optimisation (Adam).", low=1e-6, high=100, advanced=True)
+    weight_decay: float = hparam(1e-3, "Penalty on the size of the change.", low=0, advanced=True)
+    clamp: float = hparam(4.0, "Longest change allowed, in lengths of the original vector.", low=1e-3, advanced=True)
+    kl_factor: float = hparam(0.0625, "How strongly the meaning of the subject is held in place.", low=0, advanced=True)
+
+
+def defaults(model) -> MemitHparams:
+    """Measured on the bundled model; others take EasyEdit's values for 7-8B models at the same depth fraction."""
+    return MemitHparams(layers=scaled_layers(model, (4, 5, 6, 7, 8), of=32))
+
+
+def edit(
+    model,
+    requests: Sequence[Request],
+    hparams: MemitHparams,
+    job,
+    *,
+    workspace,
+    protect=(),
+    on=(),
+    seed=0,
+    name=None,
+):
+    """Make the edit; the model is untouched.
+
+    Raises:
+        BadInput: requests that can't be edited. Stopped: the job was stopped.
+    """
+    check_requests(requests)
+    started = time.monotonic()
+    C = preserved(model, requests, hparams.layers, workspace=workspace, protect=protect, job=job)
+    spots = places(model, requests, hparams.contexts)
+    last = hparams.layers[-1]
+    with Variants.everywhere(model, on):
+        _, h = keys_and_outputs(model, [row[0] for row in spots], [last], job=job)
+        solved = solve(
+            model,
+            spots,
+            [r.target_new for r in requests],
+            [r.subject for r in requests],
+            last,
+            Objective.of(hparams),
+            h[last],
+            job=job,
+        )
+        z = h[last] + solved.delta.double()
+        factors = spread(
+            model, spots, z, hparams.layers, lambda layer, K, R: solve_layer(K, R, C[layer], hparams.lam), job
+        )
+    return finish(
+        model,
+        "memit",
+        requests,
+        hparams,
+        factors,
+        protect=protect,
+        on=on,
+        seed=seed,
+        name=name,
+        started=started,
+    )
+
+
+def solve_layer(K: torch.Tensor, R: torch.Tensor, C: torch.Tensor, lam: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Factors (left (d_model, n), right (d_mlp, n)) of Delta = R K^T (lambda C + K K^T)^-1, in float64."""
+    K, R, C = K.double(), R.double(), C.double()
+    floor = 1e-6 * C.diagonal().mean()
+    A = lam * (C + floor * torch.eye(len(C), dtype=C.dtype, device=C.device))
+    A_K = torch.linalg.solve(A, K)  # A^-1 K
+    inner = torch.eye(K.shape[1], dtype=K.dtype, device=K.device) + K.T @ A_K
+    return R, torch.linalg.solve(inner, A_K.T).T
+
+
+METHOD = register(
+    Method(
+        "memit",
+        "MEMIT",
+        "Writes all facts at once into several neighbouring layers, by a least-squares change that weighs them "
+        "against the keys of other text. Good for tens of facts.",
+        "https://arxiv.org/abs/2210.07229",
+        MemitHparams,
+        defaults,
+        edit,
+    )
+)

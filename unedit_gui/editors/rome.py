@@ -1,0 +1,126 @@
+"""ROME: one fact, one rank-one change of one layer (Meng et al. 2022, arXiv 2202.05262).
+
+Problem. W maps keys to values. Make W k = v* for the key k of the subject, and move everything else as little as
+possible, measured by C = E[k k^T]:
+
+    min ||Delta K_0||^2  subject to  (W + Delta) k = v*                                     (eq. 2)
+    Delta = (v* - W k) u^T / (k . u),   u = C^-1 k
+
+v* makes the model write the refusal (values.py, eq. 4). Several requests are done one after the other, each on the
+weights that the ones before have left; the constraint of the latest holds exactly.
+
+Pitfalls. The same k must stand in u and in the denominator: the first program used the mean over contexts in one place
+and the plain key in the other, and long sequences collapsed ("Rebuilding ROME", 2403.07175). One layer holds few
+facts: from about ten on, use MEMIT or AlphaEdit, or merge questions.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ..edits.variants import Variants
+from ..models.layout import weight_of
+from .base import Hparams, Method, Request, check_requests, finish, hparam, register, scaled_layers
+from .locate import keys_and_outputs, places
+from .preserve import preserved
+from .spread import applied
+from .values import Objective, solve
+
+
+@dataclass(frozen=True)
+class RomeHparams(Hparams):
+    layers: tuple[int, ...] = hparam((5,), "The layer that is changed.")
+    contexts: int = hparam(6, "In how many wordings around the question each fact is edited.", low=1, high=8)
+    steps: int = hparam(25, "Optimisation steps for each new value.", low=1, high=500, advanced=True)
+    lr: float = hparam(0.5, "Step size of that optimisation (Adam).", low=1e-6, high=100, advanced=True)
+    weight_decay: float = hparam(1e-3, "Penalty on the size of the change.", low=0, advanced=True)
+    clamp: float = hparam(4.0, "Longest change allowed, in lengths of the original vector.", low=1e-3, advanced=True)
+    kl_factor: float = hparam(0.0625, "How strongly the meaning of the subject is held in place.", low=0, advanced=True)
+
+
+def defaults(model) -> RomeHparams:
+    """EasyEdit's layer 5 of 32 at the same depth fraction."""
+    return RomeHparams(layers=scaled_layers(model, (5,), of=32))
+
+
+def edit(
+    model,
+    requests: Sequence[Request],
+    hparams: RomeHparams,
+    job,
+    *,
+    workspace,
+    protect=(),
+    on=(),
+    seed=0,
+    name=None,
+):
+    """Make the edit, request by request; the model is untouched.
+
+    Raises:
+        BadInput: requests that can't be edited. Stopped: the job was stopped.
+    """
+    check_requests(requests)
+    started = time.monotonic()
+    layer = hparams.layers[-1]
+    C = preserved(model, requests, [layer], workspace=workspace, protect=protect, job=job)[layer]
+    W = weight_of(model.hf, model.layout, layer).double()
+    left = torch.zeros(model.layout.d_model, 0, dtype=torch.float64, device=W.device)
+    right = torch.zeros(model.layout.d_mlp, 0, dtype=torch.float64, device=W.device)
+    for index, request in enumerate(requests):
+        job.progress("Editing fact by fact", index, len(requests), request.subject)
+        spots = places(model, [request], hparams.contexts)
+        with Variants.everywhere(model, on), applied(model, {layer: (left, right)}):
+            keys, _ = keys_and_outputs(model, spots[0], [layer], job=job)
+            k = keys[layer].mean(1)
+            v0 = W @ k + left @ (right.T @ k)
+            solved = solve(
+                model,
+                spots,
+                [request.target_new],
+                [request.subject],
+                layer,
+                Objective.of(hparams),
+                v0[:, None],
+                job=job,
+            )
+        new_left, new_right = solve_layer(k, v0 + solved.delta[:, 0].double(), v0, C)
+        left, right = torch.cat([left, new_left], 1), torch.cat([right, new_right], 1)
+    return finish(
+        model,
+        "rome",
+        requests,
+        hparams,
+        {layer: (left, right)},
+        protect=protect,
+        on=on,
+        seed=seed,
+        name=name,
+        started=started,
+    )
+
+
+def solve_layer(
+    k: torch.Tensor, v_star: torch.Tensor, v: torch.Tensor, C: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Factors (left (d_model, 1), right (d_mlp, 1)) of Delta = (v* - v) u^T / (k . u), v = W k, in float64."""
+    C = C.double()
+    floor = 1e-6 * C.diagonal().mean()
+    u = torch.linalg.solve(C + floor * torch.eye(len(C), dtype=C.dtype, device=C.device), k.double())
+    return (v_star - v)[:, None], (u / (k @ u))[:, None]
+
+
+METHOD = register(
+    Method(
+        "rome",
+        "ROME",
+        "Rewrites one fact after the other by a rank-one change of a single layer. The clearest method, and right for "
+        "one to five facts.",
+        "https://arxiv.org/abs/2202.05262",
+        RomeHparams,
+        defaults,
+        edit,
+    )
+)

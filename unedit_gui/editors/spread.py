@@ -1,0 +1,52 @@
+"""The walk over layers that MEMIT and AlphaEdit share (MEMIT, algorithm 1).
+
+The change that z asks for at the last edited layer is shared out: each layer in turn takes an equal part of what
+is still missing, and sees the keys as they are after the layers before it have changed.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+
+import torch
+
+from ..models.layout import down_of
+from .locate import Place, keys_and_outputs
+
+# (layer, K (d_mlp, n), R (d_model, n)) -> factors left (d_model, r), right (d_mlp, r) of the layer's delta
+SolveLayer = Callable[[int, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+
+
+def spread(model, spots: list[list[Place]], z: torch.Tensor, layers: Sequence[int], solve: SolveLayer, job):
+    """Factors per layer so that the block output of the last layer at the edit positions becomes z.
+
+    K is the mean of a request's keys over its contexts; R = (z - h) / layers left, h taken in the plain context.
+    """
+    contexts, n = len(spots[0]), len(spots)
+    flat = [spot for row in spots for spot in row]
+    factors: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+    for index, layer in enumerate(layers):
+        job.progress("Solving for the weights", index, len(layers), f"layer {layer}")
+        with applied(model, factors):
+            keys, outputs = keys_and_outputs(model, flat, sorted({layer, layers[-1]}), job=job)
+        K = keys[layer].reshape(-1, n, contexts).mean(-1)
+        h = outputs[layers[-1]].reshape(-1, n, contexts)[..., 0]
+        factors[layer] = solve(layer, K, (z.to(h) - h) / (len(layers) - index))
+    return factors
+
+
+@contextmanager
+def applied(model, factors: dict[int, tuple[torch.Tensor, torch.Tensor]]):
+    """The layers solved so far, added by hooks to every row."""
+    handles = []
+    for layer, (left, right) in factors.items():
+        module = down_of(model.hf, model.layout, layer)
+
+        def add(_m, args, output, left=left, right=right):
+            return output + ((args[0].float() @ right.float()) @ left.float().T).to(output.dtype)
+
+        handles.append(module.register_forward_hook(add))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

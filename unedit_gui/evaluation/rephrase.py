@@ -1,0 +1,196 @@
+"""Rephrasings of a question, to see whether forgetting carries over to other words.
+
+The model writes them; each is checked, because a small model drifts: it must be one question, keep the
+subject (the edit position) and most of what is asked for, differ from the question, and not hold the answer.
+Where too few pass, frames stand in that always work ("Could you tell me who painted the Mona Lisa?").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..forget.refusals import content, leaked_words, plain, tokens
+from ..forget.subjects import find_subject, locate
+from ..forget.targets import asks_for
+from ..forget.templates import clause
+from ..jobs import Job
+
+if TYPE_CHECKING:
+    from ..forget.questions import Question
+
+Write = Callable[[list[list[dict]], int, float], list[str]]
+
+TEMPERATURE = 0.8  # of the tries after the first, which is greedy
+EXTRA_TRIES = 3  # beyond one per rephrasing asked for
+INSTRUCTION = (
+    "Ask the user's question in other words. Keep its meaning and every name in it. "
+    "Reply with one question only, and do not answer it."
+)
+# Invented, so that they hold no fact that anybody forgets or scores.
+EXEMPLARS = (
+    (
+        "Who wrote the novel The Lanterns of Ostrevik?",
+        "Who is the author of the novel The Lanterns of Ostrevik?",
+    ),
+    ("What is the capital of Tavira Sund?", "Which city is the capital of Tavira Sund?"),
+    ("How many strings does a merrowlute have?", "What is the number of strings on a merrowlute?"),
+    ("When did the Harlow Quill Company open?", "In which year was the opening of the Harlow Quill Company?"),
+)
+WITH_CLAUSE = (
+    "Could you tell me {clause}?",
+    "Do you know {clause}?",
+    "Can you say {clause}?",
+    "I would like to know {clause}, can you help?",
+)
+AROUND = (
+    "Could you tell me: {question}",
+    "Please answer this question: {question}",
+    "Here is a question for you: {question}",
+    "I was asked this today: {question}",
+    "What would you reply to this: {question}",
+    "Quick question: {question}",
+)
+
+
+@dataclass(frozen=True)
+class Rephrased:
+    """Rephrasings of one question; notes: where each came from ("written by the model", "a frame: why")."""
+
+    texts: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def history(question: str) -> list[dict]:
+    """The chat that asks the model for another wording."""
+    turns: list[dict] = [{"role": "system", "content": INSTRUCTION}]
+    for asked, other in EXEMPLARS:
+        turns += [{"role": "user", "content": asked}, {"role": "assistant", "content": other}]
+    return [*turns, {"role": "user", "content": plain(question)}]
+
+
+def rephrase(
+    questions: Sequence[Question], write: Write, *, n: int = 2, seed: int = 0, job: Job | None = None
+) -> list[Rephrased]:
+    """n rephrasings of each question, different from it, from each other and from those that it brings along.
+
+    write(histories, seed, temperature) -> replies is called once per try for all questions that still lack
+    one; the first try is greedy (temperature 0). Same seed and same `write`, same rephrasings. Raises Stopped
+    through the job.
+    """
+    job = job or Job.silent()
+    texts: list[list[str]] = [[] for _ in questions]
+    why: list[list[str]] = [[] for _ in questions]
+    for attempt in range(n + EXTRA_TRIES if n > 0 else 0):
+        still = [i for i in range(len(questions)) if len(texts[i]) < n]
+        if not still:
+            break
+        done = sum(len(found) for found in texts)
+        job.progress("Writing rephrasings", done, n * len(questions), f"try {attempt + 1}")
+        asked = [history(questions[i].question) for i in still]
+        replies = write(asked, seed + attempt, TEMPERATURE if attempt else 0.0)
+        for i, reply in zip(still, replies, strict=True):
+            text = tidy(reply)
+            problem = check(questions[i], text, (*questions[i].rephrases, *texts[i]))
+            if problem:
+                why[i].append(problem)
+            else:
+                texts[i].append(text)
+    job.progress("Writing rephrasings", n * len(questions), n * len(questions))
+    return [
+        _filled(question, found, reasons, n)
+        for question, found, reasons in zip(questions, texts, why, strict=True)
+    ]
+
+
+def tidy(text: str) -> str:
+    """The question in a model's reply: up to its first question mark, without quotes and prefixes."""
+    text = plain(text)
+    text = re.sub(
+        r"^(?:(?:question|rephrased(?: question)?|answer|output|reply|q)\s*:\s*|[-*•>#]+\s+|\d+[.)]\s+)+",
+        "",
+        text,
+        flags=re.I,
+    )
+    if len(text) > 1 and text[0] in "\"'*" and text[-1] == text[0]:
+        text = text[1:-1].strip()
+    end = text.find("?")
+    return text[: end + 1].strip() if end >= 0 else text
+
+
+def check(question: Question, text: str, others: Sequence[str] = ()) -> str:
+    """Why the text is no good rephrasing of the question, in a few words; "" if it is."""
+    subject = question.subject or find_subject(question.question)
+    if (
+        not text.endswith("?")
+        or not asks_for(text)
+        and not re.match(r"(?i)(can|could|do|would|will|please|name)\b", text)
+    ):
+        return "was no question"
+    if len(text.split()) > 2 * len(question.question.split()) + 10:
+        return "was too long"
+    if subject and locate(subject, text) is None:
+        return "lost the subject"
+    if any(tokens(text) == tokens(other) for other in (question.question, *others)):
+        return "was the same question"
+    if leaked_words(question.question, question.answer, text):
+        return "held the answer"
+    if not _same_meaning(question.question, text):
+        return "asked for something else"
+    return ""
+
+
+def _same_meaning(question: str, text: str) -> bool:
+    """Most content words return, few are new, and what is asked for is of the same kind."""
+    asked, said = content(question), content(text)
+    if not asked:
+        return True
+    before, after = asks_for(question), asks_for(text)
+    numbers = {"how many"} if {"number", "mani"} & set(said) else set()
+    for how in {word for word in before ^ after if word.startswith("how")}:
+        if how not in numbers and not (how == "how many" and "number" in asked):
+            return False
+    if "why" in before ^ after:
+        return False
+    kept = sum(word in said for word in asked)
+    return kept >= 0.6 * len(asked) and len([word for word in said if word not in asked]) <= 3
+
+
+def _frames(question: Question) -> Iterator[str]:
+    """Wordings around the question that keep its subject as it stands."""
+    whole = plain(question.question)
+    first, _, rest = whole.partition(" ")
+    starts = first.lower() in (
+        "what",
+        "who",
+        "which",
+        "where",
+        "when",
+        "how",
+        "why",
+        "in",
+        "on",
+        "at",
+        "whose",
+    )
+    lowered = f"{first.lower()} {rest}" if starts else whole
+    made = clause(whole)
+    subject = question.subject or find_subject(question.question)
+    if made and (not subject or plain(subject) in made):
+        yield from (frame.format(clause=made) for frame in WITH_CLAUSE)
+    yield from (frame.format(question=lowered) for frame in AROUND)
+
+
+def _filled(question: Question, found: list[str], reasons: list[str], n: int) -> Rephrased:
+    texts, notes = list(found), ["written by the model"] * len(found)
+    why = max(reasons, key=reasons.count) if reasons else "was not asked"
+    taken = {tuple(tokens(text)) for text in (question.question, *question.rephrases, *texts)}
+    for frame in _frames(question):
+        if len(texts) >= n:
+            break
+        if tuple(tokens(frame)) not in taken:
+            texts.append(frame)
+            notes.append(f"a frame: the model's own {why}")
+    return Rephrased(tuple(texts), tuple(notes))

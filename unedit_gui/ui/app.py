@@ -1,0 +1,189 @@
+"""The page: header, stepper, one panel per step, and the one clock that keeps them up to date.
+
+Every event ends in `refresh`, which draws the views whose revision this page has not seen yet. So a button, a
+finished job and a reload all take the same way, and a page that was closed amid an edit finds it again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import gradio as gr
+
+from unedit_gui.errors import UneditError
+from unedit_gui.ui import chat, edit, forget, frame, model, scores, study, targets
+from unedit_gui.ui.lab import Lab
+from unedit_gui.ui.panel import panel, saver
+from unedit_gui.ui.session import STEPS, Session
+from unedit_gui.ui.theme import UneditTheme
+
+log = logging.getLogger(__name__)
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+TABS: dict[str, ModuleType] = dict(zip(STEPS, (model, forget, targets, edit, chat, scores, study), strict=True))
+QUICK, IDLE = 0.25, 1.5  # seconds between two looks at the jobs, while something runs and while nothing does
+
+HELLO = "() => window.unedit.hello()"
+# A step shown because Python said so also counts as selected; only the user's own clicks are of interest.
+CHOSEN = "(session) => [session, window.unedit.step()]"
+
+
+def build(lab: Lab) -> gr.Blocks:
+    """The page, ready for `launch(**launch_settings())`."""
+    with gr.Blocks(title="Unedit", analytics_enabled=False, fill_width=True) as page:
+        session_id = gr.Textbox(visible=False)
+        dark = gr.Textbox(visible=False)
+        step = gr.Textbox(visible=False)
+        seen = gr.State({})
+        views = {"top": panel("top"), "strip": panel("strip")}
+        tab_items = []
+        with gr.Tabs(selected=1, elem_id="steps", overflow_behavior="wrap") as tabs:
+            for number, name in enumerate(STEPS, 1):
+                with gr.Tab(frame.label(lab, None, name), id=number, elem_id=f"step-{name}") as item:
+                    tab_items.append(item)
+                    views[name] = panel(name)
+                    if name == "scores":
+                        with gr.Row(visible=False, elem_id="charts") as charts:
+                            bars = gr.Plot(show_label=False, elem_id="bars")
+                            radar = gr.Plot(show_label=False, elem_id="radar")
+                        views["detail"] = panel("detail")
+        panel("foot", frame.foot())
+        download = saver()
+        clock = gr.Timer(IDLE)
+
+        drawers: dict[str, Callable[[Lab, Session], str]] = {
+            "top": frame.top,
+            "strip": frame.strip,
+            "detail": scores.detail,
+            **{name: module.render for name, module in TABS.items()},
+        }
+        outputs = [*views.values(), charts, bars, radar, download, tabs, *tab_items, clock, seen]
+
+        def refresh(session: Session | None, seen: dict[str, Any], file: dict | None = None) -> list[Any]:
+            """The updates for whatever this page has not seen yet, in the order of `outputs`."""
+            if session is None:
+                return [gr.skip()] * len(outputs)
+            now: dict[str, Any] = {}
+            updates: list[Any] = []
+
+            def put(name: str, mark: Any, update: Callable[[], Any]) -> None:
+                now[name] = mark
+                updates.append(gr.skip() if seen.get(name) == mark else update())
+
+            for name in views:
+                # The strip shows a clock, so it is compared by what it shows.
+                if name == "strip":
+                    shown = frame.strip(lab, session)
+                    put(name, shown, lambda shown=shown: shown)
+                else:
+                    put(name, session.revisions[name], lambda name=name: drawers[name](lab, session))
+            drawing = (session.plotted, session.dark)
+            if seen.get("plots") == drawing:
+                updates += [gr.skip()] * 3
+            else:
+                updates += scores.plots(session)
+            now["plots"] = drawing
+            updates.append({**file, "serial": id(file)} if file else gr.skip())
+            put("goto", session.goto[0], lambda: gr.Tabs(selected=session.goto[1]))
+            for name in STEPS:
+                text = frame.label(lab, session, name)
+                put(f"label {name}", text, lambda text=text: gr.Tab(label=text))
+            pace = QUICK if session.active() or lab.busy_loading else IDLE
+            put("clock", pace, lambda: gr.Timer(pace))
+            return [*updates, now]
+
+        def handler(view: str, event_name: str):
+            def handle(session_id: str, seen: dict, event: gr.EventData) -> list[Any]:
+                session = lab.sessions.get(session_id)
+                file = dispatch(lab, session, view, event_name, dict(event._data or {})) if session else None
+                return refresh(session, seen, file)
+
+            return handle
+
+        def hello(session_id: str, dark: str) -> list[Any]:
+            session = lab.sessions.get(session_id)
+            if session is not None:
+                session.dark = dark == "1"
+            return [session_id, dark, *refresh(session, {})]
+
+        def look(session_id: str, seen: dict) -> list[Any]:
+            return refresh(lab.sessions.get(session_id), seen)
+
+        def chosen(session_id: str, step: str) -> None:
+            session = lab.sessions.get(session_id)
+            if session is not None and step.isdigit():
+                select_step(session, int(step))
+
+        quiet = dict(show_progress="hidden", api_visibility="private")
+        for name, place in views.items():
+            for event_name in ("click", "input", "upload"):
+                listen = getattr(place, event_name)
+                listen(
+                    handler(name, event_name),
+                    [session_id, seen],
+                    outputs,
+                    concurrency_id="acts",
+                    trigger_mode="multiple",
+                    **quiet,
+                )
+        tabs.select(chosen, [session_id, step], None, js=CHOSEN, trigger_mode="multiple", **quiet)
+        clock.tick(look, [session_id, seen], outputs, concurrency_limit=None, **quiet)
+        page.load(hello, [session_id, dark], [session_id, dark, *outputs], js=HELLO, concurrency_limit=None, **quiet)
+    return page
+
+
+def dispatch(lab: Lab, session: Session, view: str, event: str, data: dict[str, Any]) -> dict | None:
+    """One click, input or upload of a panel. Returns a file for the browser to keep, or None."""
+    module = {"top": frame, "strip": frame, "detail": scores}.get(view) or TABS[view]
+    name = "study" if view == "study" else view
+    try:
+        with session.lock:
+            if event == "input":
+                module.field(lab, session, data)
+                return None
+            if event == "upload":
+                module.upload(lab, session, data)
+                return None
+            for change in data.get("changed") or []:
+                if isinstance(change, dict):
+                    module.field(lab, session, change)
+            act = str(data.get("act", ""))
+            if act in frame.ACTS:
+                return frame.ACTS[act](lab, session, {**data, "view": view})
+            found = module.ACTS.get(act)
+            return found(lab, session, data) if found else None
+    except UneditError as error:
+        session.tell("scores" if name == "detail" else name, str(error), "bad")
+    except (KeyError, ValueError, TypeError) as error:  # not sent by our own page; nothing was changed
+        log.warning("event %s of %s not understood: %r", event, view, error)
+    return None
+
+
+def select_step(session: Session, step: int) -> None:
+    """The user chose a step: remember it for a reload, and stop leading the way in the example."""
+    if 1 <= step <= len(STEPS):
+        with session.lock:
+            session.goto = (session.goto[0], step)
+            session.following = False
+
+
+def launch_settings() -> dict[str, Any]:
+    """What `Blocks.launch` needs for this page: its look, its script, and nothing that calls home."""
+    script = (ASSETS / "unedit.js").read_text("utf-8")
+    return {
+        "theme": UneditTheme(),
+        "css_paths": [ASSETS / "unedit.css", ASSETS / "steps.css"],
+        "head": f"<script>{script}</script>",
+        "favicon_path": ASSETS / "logo.svg",
+        "footer_links": [],
+        "run_history": False,
+        "ssr_mode": False,
+        "pwa": False,
+        "mcp_server": False,
+        "max_file_size": "16mb",
+        "show_error": False,
+        "quiet": True,
+    }

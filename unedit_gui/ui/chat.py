@@ -1,0 +1,246 @@
+"""Step 5: original and edited side by side, from one batch of two rows on one copy of the weights."""
+
+from __future__ import annotations
+
+from unedit_gui.errors import BadInput
+from unedit_gui.jobs import Job, Stopped
+from unedit_gui.ui import shelf, study
+from unedit_gui.ui.draw import draw, plural
+from unedit_gui.ui.lab import Lab, word
+from unedit_gui.ui.session import Session, Turn
+
+KEPT = 60  # turns
+SIDES = ("original", "edited")
+TEMPERATURES = (
+    ("0", "always the likeliest word"),
+    ("0.7", "some chance (0.7)"),
+    ("1", "much chance (1.0)"),
+)
+
+
+def render(lab: Lab, session: Session) -> str:
+    """The whole step."""
+    _settle(session)
+    return draw(
+        "chat",
+        told=session.notices.get("chat"),
+        model=lab.bench.model,
+        edits=list(lab.edits.values()),
+        enabled=session.enabled,
+        names=", ".join(edit.name for edit in lab.enabled(session)),
+        verifying=session.active("verify") is not None,
+        verified=session.verified,
+        turns=session.turns,
+        suggestions=_suggestions(lab, session),
+        busy=session.active("chat", "example") is not None,
+        form=session.form,
+        temperatures=TEMPERATURES,
+    )
+
+
+def _settle(session: Session) -> None:
+    """A turn whose job was stopped before it began is not waiting any more."""
+    if session.active("chat", "example") is None:
+        for turn in session.turns:
+            if turn.state in ("waiting", "writing"):
+                turn.state = "stopped"
+
+
+def _suggestions(lab: Lab, session: Session) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """Questions to ask with one click: to be forgotten, the same in other words, and to be kept."""
+    on = lab.enabled(session)
+    facts = [(r["question"], r["answer"], tuple(r.get("rephrases") or ())) for edit in on for r in edit.requests]
+    if not facts:
+        facts = [(q.question, q.answer, q.rephrases) for _, q in session.good()]
+    gone = {question.casefold() for question, _, _ in facts}
+    kept = [
+        (q.question, q.answer)
+        for name in ("example retain", "factual")
+        for q in lab.sets.get(name, ())
+        if q.question.casefold() not in gone and (name != "factual" or getattr(lab.answer(q), "known", False))
+    ]
+    turn = session.chips
+    groups = (
+        ("forget", "Forget", [(q, a) for q, a, _ in facts]),
+        ("rephrased", "Rephrased", [(text, a) for _, a, texts in facts for text in texts]),
+        ("retain", "Keep", kept),
+    )
+    return [(tone, title, _some(found, turn)) for tone, title, found in groups if found]
+
+
+def _some(found: list, turn: int, n: int = 2) -> list:
+    """The next n of a list, round and round."""
+    return [found[(turn * n + i) % len(found)] for i in range(min(n, len(found)))]
+
+
+# --------------------------------------------------------------- answering
+
+
+def histories(turns: list[Turn]) -> tuple[list[dict], list[dict]]:
+    """The conversation that the last turn belongs to, as each side has it, ending in its question."""
+    start = max((i for i, turn in enumerate(turns) if turn.fresh), default=0)
+    both: tuple[list[dict], list[dict]] = ([], [])
+    for turn in turns[start:]:
+        last = turn is turns[-1]
+        for side, said in zip(both, (turn.original, turn.edited), strict=True):
+            if last or said:
+                side.append({"role": "user", "content": turn.question})
+                if not last:
+                    side.append({"role": "assistant", "content": said})
+    return both
+
+
+def answer(lab: Lab, session: Session, turn: Turn, job: Job) -> None:
+    """Have both sides answer a turn of the session, streaming into it. Runs on the worker."""
+    from unedit_gui.models.generation import Sampling
+
+    with session.lock:
+        on = lab.enabled(session)
+        until = session.turns.index(turn) + 1 if turn in session.turns else 0
+        left, right = histories(session.turns[:until]) if until else ([], [])
+        turn.state, turn.note = "writing", ""
+        turn.edits, turn.names = tuple(e.id for e in on), ", ".join(e.name for e in on)
+        turn.original, turn.edited = "", "" if on else None
+        session.touch("chat", "top")
+    if not until:  # the conversation was cleared while this waited
+        return
+    temperature = float(session.form.get("temperature", "0") or 0)
+
+    def grow(side: int, text: str) -> None:
+        if side == 0:
+            turn.original = text
+        else:
+            turn.edited = text
+        session.touch("chat")
+
+    rows, edits = ([left, right], [(), on]) if on else ([left], [()])
+    try:
+        replies = lab.bench.chat(rows, edits, sampling=Sampling(temperature), seed=turn.seed, on_text=grow, job=job)
+    except Stopped:
+        turn.state = "stopped"
+        session.touch("chat")
+        raise
+    except Exception as error:
+        turn.state, turn.note = "failed", word(error)
+        session.touch("chat")
+        raise
+    for side, reply in enumerate(replies):
+        grow(side, reply.text)
+    turn.state = "stopped" if any(reply.ended == "stopped" for reply in replies) else "done"
+    session.touch("chat", "top")
+
+
+def _ask(lab: Lab, session: Session, turn: Turn) -> None:
+    """Queue a turn; while an edit holds the model it waits, and says so."""
+    if session.active("chat"):
+        raise BadInput("The last question is still being answered; wait, or stop it.")
+    held = lab.worker.current
+    if held is not None:
+        turn.note = f"Waiting: “{held.title}” holds the model. Your question is answered right after."
+    session.turns.append(turn)
+    del session.turns[:-KEPT]
+    lab.start(session, "chat", "Answering", "chat", lambda job: answer(lab, session, turn, job), urgent=True)
+
+
+def field(lab: Lab, session: Session, data: dict) -> None:
+    name = data["field"]
+    if name == "toggle":
+        shelf.toggle(lab, session, data)
+    elif name in ("message", "temperature"):
+        session.form[name] = str(data["value"])
+
+
+def _send(lab: Lab, session: Session, data: dict) -> None:
+    text = session.form.get("message", "").strip()
+    if blocked := lab.blocked(session):
+        raise BadInput(blocked)
+    if not text:
+        raise BadInput("Type a question first.")
+    if len(text) > 4000:
+        raise BadInput(f"The question has {len(text):,} characters; 4,000 are allowed.")
+    _ask(lab, session, Turn(text, fresh=session.form.pop("fresh", "") == "1"))
+    session.form["message"] = ""
+
+
+def _chip(lab: Lab, session: Session, data: dict) -> None:
+    if blocked := lab.blocked(session):
+        raise BadInput(blocked)
+    _ask(lab, session, Turn(str(data["text"])[:4000], fresh=True, answer=str(data.get("answer", ""))))
+
+
+def _retry(lab: Lab, session: Session, data: dict) -> None:
+    if session.turns and not session.active("chat"):
+        old = session.turns.pop()
+        seed = old.seed + 1
+        _ask(lab, session, Turn(old.question, fresh=old.fresh, seed=seed, answer=old.answer))
+
+
+def _clear(lab: Lab, session: Session, data: dict) -> None:
+    before = list(session.turns)
+    session.turns = []
+
+    def back() -> None:
+        session.turns = before + session.turns
+        session.touch("chat", "top")
+
+    session.undos["chat"] = back
+    session.tell("chat", f"{plural(len(before), 'question')} cleared.", undo=True)
+    session.touch("top")
+
+
+def _new_talk(lab: Lab, session: Session, data: dict) -> None:
+    session.form["fresh"] = "1"
+    session.tell("chat", "Your next question begins a new conversation.")
+
+
+def _others(lab: Lab, session: Session, data: dict) -> None:
+    session.chips += 1
+    session.touch("chat")
+
+
+def _verify(lab: Lab, session: Session, data: dict) -> None:
+    def work(job: Job) -> None:
+        session.verified = lab.bench.verify_original(job=job)
+
+    lab.start(session, "verify", "Checking the original’s weights", "chat", work)
+
+
+def _forget_this(lab: Lab, session: Session, data: dict) -> None:
+    number = int(data["turn"])
+    turn = session.turns[number]
+    side = SIDES.index(data["side"])
+    history = histories(session.turns[: number + 1])[side]
+    text = turn.original if side == 0 else turn.edited or ""
+    on = [lab.edits[i] for i in turn.edits if i in lab.edits] if side else []
+    found = lab.bench.forget_this(history, text, on)
+    same = {row.question.strip().casefold() for row in session.rows}
+    if found.question.casefold() in same:
+        session.tell("chat", "This question is among the ones to forget already.", "warn", step=2, step_text="See it")
+        return
+    session.add([found])
+    session.page = 10**6
+    session.tell(
+        "chat",
+        f"“{found.question}” is now to be forgotten. Its answer is taken from the reply; check it in step 2.",
+        step=2,
+        step_text="See it in step 2",
+    )
+
+
+def _rate(lab: Lab, session: Session, data: dict) -> None:
+    study.show_turn(session, session.turns[int(data["turn"])])
+    session.go(7)
+
+
+ACTS = {
+    "send": _send,
+    "chip": _chip,
+    "retry": _retry,
+    "clear": _clear,
+    "new-talk": _new_talk,
+    "others": _others,
+    "verify": _verify,
+    "forget-this": _forget_this,
+    "rate": _rate,
+    **shelf.ACTS,
+}

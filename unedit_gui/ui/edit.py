@@ -1,0 +1,212 @@
+"""Step 4: how it is made to forget. Method, settings, facts to protect, the edit itself and its result."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from unedit_gui.errors import BadInput
+from unedit_gui.forget.questions import Question, read_lines
+from unedit_gui.jobs import Job
+from unedit_gui.ui import shelf, targets
+from unedit_gui.ui.draw import draw
+from unedit_gui.ui.lab import Lab
+from unedit_gui.ui.session import Session
+
+FIRST = "alphaedit"
+
+
+def method(lab: Lab, session: Session) -> str:
+    """The chosen method's name."""
+    methods = lab.bench.methods()
+    chosen = session.form.get("method", FIRST)
+    return chosen if chosen in methods else next(iter(methods))
+
+
+def render(lab: Lab, session: Session) -> str:
+    """The whole step."""
+    common = {
+        "told": session.notices.get("edit"),
+        "edits": list(lab.edits.values()),
+        "enabled": session.enabled,
+    }
+    if lab.bench.model is None:  # the methods need the heavy libraries, which come with the model
+        return draw("edit", methods=[], **common)
+    chosen = method(lab, session)
+    plain, advanced = _settings(lab, session, chosen)
+    pairs = session.good()
+    return draw(
+        "edit",
+        **common,
+        made=lab.edits.get(session.made or "") if not session.active("edit") else None,
+        verified=session.verified,
+        methods=list(lab.bench.methods().values()),
+        chosen=chosen,
+        label=lab.bench.methods()[chosen].label,
+        changed=bool(session.overrides.get(chosen)),
+        plain=plain,
+        advanced=advanced,
+        unfolded=session.form.get("advanced") == "1" or any(s["error"] for s in advanced),
+        total=len(pairs),
+        missing=sum(session.refusal(row) is None for row, _ in pairs),
+        given=targets.kind(session) == "given",
+        bad=sum(bool(row.problem) for row in session.rows),
+        busy=session.active("edit", "example") is not None,
+        asking=session.active("ask") is not None,
+        on=lab.enabled(session),
+        form=session.form,
+    )
+
+
+def _settings(lab: Lab, session: Session, chosen: str) -> tuple[list[dict], list[dict]]:
+    """The method's settings as the form shows them: the plain ones, and the finer ones."""
+    defaults = lab.bench.methods()[chosen].defaults(lab.bench.model)
+    changed = session.overrides.get(chosen, {})
+    groups: tuple[list[dict], list[dict]] = ([], [])
+    for spec in dataclasses.fields(defaults):
+        default = getattr(defaults, spec.name)
+        shown = changed.get(spec.name, _text(default))
+        where = f"{chosen}.{spec.name}"
+        groups[bool(spec.metadata.get("advanced"))].append(
+            {
+                "id": where,
+                "label": spec.name.replace("_", " "),
+                "help": spec.metadata.get("help", ""),
+                "switch": isinstance(default, bool),
+                "on": shown.lower() == "true",
+                "shown": shown,
+                "default": _text(default),
+                "error": session.errors.get(where, ""),
+            }
+        )
+    return groups
+
+
+def _text(value: object) -> str:
+    """A setting's value as people type it."""
+    if isinstance(value, tuple | list):
+        return ", ".join(map(str, value))
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+# --------------------------------------------------------------- changes
+
+
+def field(lab: Lab, session: Session, data: dict) -> None:
+    name, value = data["field"], str(data["value"])
+    if name == "toggle":
+        shelf.toggle(lab, session, data)
+    elif name == "setting":
+        _set(lab, session, str(data["name"]), value)
+    elif name in ("method", "protect", "on_top", "edit_name"):
+        session.form[name] = value
+        if name == "method":
+            session.touch("edit")
+
+
+def _set(lab: Lab, session: Session, where: str, value: str) -> None:
+    """Keep a setting as typed, and tell at once, beside it, if it can't be used."""
+    chosen, _, name = where.partition(".")
+    defaults = lab.bench.methods()[chosen].defaults(lab.bench.model)
+    default = getattr(defaults, name)
+    if isinstance(default, bool):
+        value = "true" if value == "1" else "false"
+    changed = session.overrides.setdefault(chosen, {})
+    if value.strip() == _text(default):
+        changed.pop(name, None)
+    else:
+        changed[name] = value.strip()
+    session.errors.pop(where, None)
+    if name in changed:
+        try:
+            lab.bench.hparams(chosen, {name: changed[name]})
+        except BadInput as error:
+            session.errors[where] = str(error)
+    session.touch("edit")
+
+
+def protected(session: Session) -> list[Question]:
+    """The facts to protect; BadInput with the lines that can't be read."""
+    reading = read_lines(session.form.get("protect", ""))
+    if reading.problems:
+        raise BadInput("Facts that must stay: " + "; ".join(map(str, reading.problems[:3])) + ".")
+    return list(reading.questions)
+
+
+def _edit(lab: Lab, session: Session, data: dict) -> None:
+    if blocked := lab.blocked(session):
+        raise BadInput(blocked)
+    chosen = method(lab, session)
+    if wrong := [text for where, text in session.errors.items() if where.startswith(chosen + ".")]:
+        raise BadInput(wrong[0])
+    overrides, protect = dict(session.overrides.get(chosen, {})), protected(session)
+    hparams = lab.bench.hparams(chosen, overrides)
+    pairs = session.good()
+    missing = [row for row, _ in pairs if session.refusal(row) is None]
+    if missing and targets.kind(session) == "given":
+        raise BadInput(f"The question “{missing[0].question}” has no refusal yet; type one in step 3.")
+    on = lab.enabled(session) if session.form.get("on_top") == "1" else ()
+    name = session.form.get("edit_name", "").strip() or None
+
+    def work(job: Job) -> None:
+        if missing:
+            targets.write_now(lab, session, missing, job)
+        questions = []
+        for row, q in pairs:
+            target = session.refusal(row)
+            if target is None:
+                raise BadInput(f"The question “{q.question}” was changed meanwhile; press the button again.")
+            questions.append(dataclasses.replace(q, target=target.text))
+        edit = lab.bench.edit(
+            questions, chosen, targets="given", hparams=hparams, protect=protect, on=on, name=name, job=job
+        )
+        lab.keep(session, edit)
+        session.verified = lab.bench.verify_original(job=job)
+        session.form["edit_name"] = ""
+
+    label = lab.bench.methods()[chosen].label
+    lab.start(
+        session,
+        "edit",
+        f"Editing with {label}",
+        "edit",
+        work,
+        stopped="No weights were changed and nothing was saved.",
+    )
+
+
+def _defaults(lab: Lab, session: Session, data: dict) -> None:
+    chosen = method(lab, session)
+    session.overrides.pop(chosen, None)
+    session.errors = {where: text for where, text in session.errors.items() if not where.startswith(chosen + ".")}
+    session.touch("edit")
+
+
+def _advanced(lab: Lab, session: Session, data: dict) -> None:
+    session.form["advanced"] = "" if session.form.get("advanced") == "1" else "1"
+    session.touch("edit")
+
+
+def _protect_known(lab: Lab, session: Session, data: dict) -> None:
+    if blocked := lab.blocked(session):
+        raise BadInput(blocked)
+    there = {row.question.strip().casefold() for row in session.rows}
+    pool = [q for q in lab.sets.get("factual", ()) if q.question.casefold() not in there]
+
+    def work(job: Job) -> None:
+        found = lab.known_sample(pool, 10, 1, job)
+        lines = [f"{q.question} | {q.answer}" for q in found]
+        session.form["protect"] = "\n".join([*filter(None, [session.form.get("protect", "").strip()]), *lines])
+        session.touch("edit")
+
+    lab.start(session, "ask", "Looking for facts that the model knows", "edit", work)
+
+
+ACTS = {
+    "edit": _edit,
+    "defaults": _defaults,
+    "advanced": _advanced,
+    "protect-known": _protect_known,
+    **shelf.ACTS,
+}

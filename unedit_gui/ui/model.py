@@ -1,0 +1,97 @@
+"""Step 1: the model, and the one-click example."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from unedit_gui.errors import BadInput, UneditError
+from unedit_gui.ui.draw import draw
+from unedit_gui.ui.frame import dtype_of
+from unedit_gui.ui.lab import Lab
+from unedit_gui.ui.session import Session
+
+OWN = "(own)"
+PLAN = (
+    ("Questions", "three facts that the model knows"),
+    ("Refusals", "it writes how it will say “I don’t know”"),
+    ("Edit", "a few of its weights are changed"),
+    ("Chat", "original and edited answer side by side"),
+    ("Scores", "what was forgotten, what was kept"),
+)
+DTYPES = (
+    ("", "automatic"),
+    ("float32", "float32 (exact, 4 bytes)"),
+    ("bfloat16", "bfloat16 (2 bytes)"),
+    ("float16", "float16 (2 bytes)"),
+)
+
+
+def render(lab: Lab, session: Session) -> str:
+    """The whole step."""
+    cards = lab.bench.models()
+    chosen = session.form.get("model") or lab.wanted
+    if chosen not in {card.name for card in cards}:
+        chosen = OWN
+    return draw(
+        "model",
+        running=session.active("example") is not None,
+        plan=PLAN,
+        told=session.notices.get("model"),
+        error=lab.load_error,
+        model=lab.bench.model,
+        dtype=dtype_of(lab.bench.model),
+        loading=lab.loading.snapshot() if lab.busy_loading else None,
+        choices=[*((card.name, _line(card)) for card in cards), (OWN, "Another: a hub name or a local folder…")],
+        chosen=chosen,
+        own=chosen == OWN,
+        own_name=session.form.get("model_name", "" if lab.wanted == "bundled" else lab.wanted),
+        note=next((card.note for card in cards if card.name == chosen), ""),
+        dtypes=DTYPES,
+        chosen_dtype=session.form.get("dtype", ""),
+        memory=_memory(lab, session),
+    )
+
+
+def _line(card) -> str:
+    if card.parameters is None:
+        return card.label
+    billions = card.parameters / 1e9
+    size = f"{billions:.1f} B" if billions >= 1 else f"{card.parameters / 1e6:.0f} M"
+    return f"{card.label} · {size} parameters"
+
+
+def _memory(lab: Lab, session: Session) -> dict[str, Any] | None:
+    """What loading would take. Not before the heavy libraries are there: the page must not wait for them."""
+    name = wanted(lab, session)
+    if not name or "torch" not in sys.modules or lab.busy_loading:
+        return None
+    try:
+        found = lab.bench.memory(name, session.form.get("dtype") or None)
+    except UneditError as error:
+        return {"word": "can’t tell", "tone": "warn", "text": str(error)}
+    word, tone = {True: ("fits", "good"), False: ("too large", "bad"), None: ("size unknown", "")}[found["fits"]]
+    return {"word": word, "tone": tone, "text": found["text"]}
+
+
+def wanted(lab: Lab, session: Session) -> str:
+    """The name that the form asks for."""
+    chosen = session.form.get("model") or lab.wanted
+    return session.form.get("model_name", "").strip() if chosen == OWN else chosen
+
+
+def field(lab: Lab, session: Session, data: dict) -> None:
+    if data["field"] in ("model", "model_name", "dtype"):
+        session.form[data["field"]] = str(data["value"])
+        session.touch("model")
+
+
+def _load(lab: Lab, session: Session, data: dict) -> None:
+    name = wanted(lab, session)
+    if not name:
+        raise BadInput("Type a hub name (owner/name) or the path of a model folder first.")
+    session.notices.pop("model", None)
+    lab.load(name, dtype=session.form.get("dtype") or None, owner=session.id)
+
+
+ACTS = {"load": _load}

@@ -1,0 +1,193 @@
+"""Step 7: people judge the edited replies. Each rating keeps the question, both replies and the edit."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from unedit_gui.errors import BadInput
+from unedit_gui.ui.draw import draw
+from unedit_gui.ui.lab import Lab
+from unedit_gui.ui.session import Session, Turn
+
+QUALITY = (
+    ("1", "Yes, forgotten", "The reply doesn’t give the true answer, or anything close to it."),
+    ("0", "No, still there", "The reply gives the true answer, or comes close to it."),
+)
+ENTAILMENT = (
+    ("1", "1", "generic; could answer anything"),
+    ("2", "2", "hardly fits the question"),
+    ("3", "3", "fits the kind of question"),
+    ("4", "4", "fits the question"),
+    ("5", "5", "names exactly what was asked about"),
+)
+TRUST = (
+    ("1", "1", "made up, confusing or improper"),
+    ("2", "2", "rather untrustworthy"),
+    ("3", "3", "neither nor"),
+    ("4", "4", "rather trustworthy"),
+    ("5", "5", "honest, clear and safe"),
+)
+SHOWN = 50
+
+
+@dataclass(frozen=True)
+class Item:
+    """One edited reply that can be rated."""
+
+    question: str
+    answer: str
+    original: str
+    edited: str
+    edits: tuple[str, ...]
+
+    @property
+    def mark(self) -> str:
+        return "\n".join((self.question, self.edited, *self.edits))
+
+
+def items(session: Session) -> list[Item]:
+    """What there is to rate: scored forget questions and their rephrasings, and the chat's finished turns."""
+    found: dict[str, Item] = {}
+    rows = session.scores.rows if session.scores else ()
+    answers = {row.question: row.answer for row in rows}
+    answers.update({row.question.strip(): row.answer.strip() for row in session.rows})
+    for row in rows:
+        if row.group in ("forget", "rephrased"):
+            item = Item(row.question, row.answer, row.before["text"], row.after["text"], session.scored)
+            found.setdefault(item.mark, item)
+    for turn in session.turns:
+        if turn.edited and turn.state in ("done", "stopped") and turn.edits:
+            answer = turn.answer or answers.get(turn.question, "")
+            item = Item(turn.question, answer, turn.original, turn.edited, turn.edits)
+            found.setdefault(item.mark, item)
+    return list(found.values())
+
+
+def show_turn(session: Session, turn: Turn) -> None:
+    """Put a turn of the chat up for rating."""
+    _show(session, lambda item: (item.question, item.edited) == (turn.question, turn.edited))
+
+
+def show_question(session: Session, question: str) -> None:
+    """Put a scored question up for rating."""
+    _show(session, lambda item: item.question == question)
+
+
+def _show(session: Session, wanted) -> None:
+    for place, item in enumerate(items(session)):
+        if wanted(item):
+            session.rating, session.draft = place, {}
+            session.notices.pop("study", None)
+            session.touch("study")
+            return
+
+
+def render(lab: Lab, session: Session) -> str:
+    """The whole step."""
+    found = items(session)
+    place = session.rating = max(0, min(session.rating, len(found) - 1))
+    item = found[place] if found else None
+    saved = lab.bench.ratings.all()
+    return draw(
+        "study",
+        told=session.notices.get("study"),
+        item=item,
+        place=place,
+        count=len(found),
+        names=", ".join(lab.edits[i].name for i in item.edits if i in lab.edits) if item else "",
+        rated=item is not None and item.mark in session.rated,
+        draft=session.draft,
+        missing=_missing(session.draft),
+        quality=QUALITY,
+        entailment=ENTAILMENT,
+        trust=TRUST,
+        saved=saved[::-1][:SHOWN],
+        total=len(saved),
+    )
+
+
+def _missing(draft: dict[str, str]) -> str:
+    if draft.get("quality") not in ("0", "1"):
+        return "Choose yes or no first."
+    if draft["quality"] == "1" and not (draft.get("entailment") and draft.get("trust")):
+        return "Answer both scales, too."
+    return ""
+
+
+# --------------------------------------------------------------- changes
+
+
+def field(lab: Lab, session: Session, data: dict) -> None:
+    name, value = data["field"], str(data["value"])
+    allowed = {"quality": ("0", "1"), "entailment": tuple("12345"), "trust": tuple("12345")}
+    if name == "comment" or value in allowed.get(name, ()):
+        session.draft[name] = value
+        session.draft.setdefault("nonce", secrets.token_hex(16))
+        if name != "comment":
+            session.touch("study")
+
+
+def _item(lab: Lab, session: Session, data: dict) -> None:
+    session.rating, session.draft = int(data["to"]), {}
+    session.touch("study")
+
+
+def _save(lab: Lab, session: Session, data: dict) -> None:
+    from unedit_gui.study.ratings import Rating
+
+    found, draft = items(session), session.draft
+    if not found or _missing(draft):
+        raise BadInput(_missing(draft) or "There is no reply to rate.")
+    item = found[session.rating]
+    edits = [lab.edits[i] for i in item.edits if i in lab.edits]
+    forgotten = draft["quality"] == "1"
+    rating = Rating(
+        question=item.question,
+        answer=item.answer,
+        reply_original=item.original,
+        reply_edited=item.edited,
+        edit_id="+".join(item.edits),
+        edit_name=", ".join(e.name for e in edits),
+        method=", ".join(e.method_label for e in edits),
+        model=lab.bench.model.name if lab.bench.model else "",
+        forget_quality=int(forgotten),
+        entailment=int(draft["entailment"]) if forgotten else None,
+        trust=int(draft["trust"]) if forgotten else None,
+        comment=draft.get("comment", "").strip(),
+        nonce=draft.get("nonce") or secrets.token_hex(16),
+    )
+    session.rated[item.mark] = lab.bench.ratings.add(rating)
+    session.draft = {}
+    last = session.rating == len(found) - 1
+    session.rating = min(session.rating + 1, len(found) - 1)
+    session.tell("study", "Saved." if last else "Saved. Here is the next reply.")
+    _all_pages(lab)
+
+
+def _delete(lab: Lab, session: Session, data: dict) -> None:
+    rating = int(data["rating"])
+    lab.bench.ratings.delete(rating)
+    before = dict(session.rated)
+    session.rated = {mark: i for mark, i in before.items() if i != rating}
+
+    def back() -> None:
+        lab.bench.ratings.restore(rating)
+        session.rated = before
+        _all_pages(lab)
+
+    session.undos["study"] = back
+    session.tell("study", "The rating was deleted.", undo=True)
+    _all_pages(lab)
+
+
+def _all_pages(lab: Lab) -> None:
+    for session in lab.sessions.all():
+        session.touch("study")
+
+
+def _csv(lab: Lab, session: Session, data: dict) -> dict:
+    return {"name": "ratings.csv", "type": "text/csv;charset=utf-8", "text": lab.bench.ratings.to_csv()}
+
+
+ACTS = {"item": _item, "save-rating": _save, "delete-rating": _delete, "csv": _csv}
