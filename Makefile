@@ -76,7 +76,7 @@ venv:
 chromium:
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
 		echo "Installing Chromium for the tests of the page ..."; \
-		as_root=; [ "$$(id -u)" = 0 ] || as_root="sudo -n"; \
+		as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
 		export DEBIAN_FRONTEND=noninteractive; \
 		$$as_root apt-get update -qq </dev/null && $$as_root apt-get install -y -qq chromium </dev/null; } || { \
 		echo "Chromium is missing and could not be installed with apt-get; install it (chromium on the path) and try again." >&2; \

@@ -110,9 +110,7 @@ class Workbench:
 
         return isinstance(try_to_load_from_cache(card.name, "config.json"), str)
 
-    def memory(
-        self, model: ModelCard | str, dtype: str | None = None, device: str | None = None
-    ) -> dict[str, Any]:
+    def memory(self, model: ModelCard | str, dtype: str | None = None, device: str | None = None) -> dict[str, Any]:
         """What loading takes: `needed`, `available` (bytes), `fits` (None: unknown), `device`, `dtype`,
         `text`."""
         from .models.catalogue import card_for, gibibytes, memory_available
@@ -124,9 +122,7 @@ class Workbench:
         needed, available = card.memory(dtype), memory_available(device)
         fits = None if needed is None else needed <= available
         takes = "size not known" if needed is None else f"needs about {gibibytes(needed)} in {dtype}"
-        text = f"{takes}, {gibibytes(available)} free" + (
-            ": too much for this machine" if fits is False else ""
-        )
+        text = f"{takes}, {gibibytes(available)} free" + (": too much for this machine" if fits is False else "")
         return {
             "needed": needed,
             "available": available,
@@ -186,9 +182,7 @@ class Workbench:
 
     def bundled_sets(self) -> dict[str, tuple[Question, ...]]:
         """The question sets that come with the program, by name."""
-        return {
-            name: read_file(DATA / file).questions for name, file in SETS.items() if (DATA / file).is_file()
-        }
+        return {name: read_file(DATA / file).questions for name, file in SETS.items() if (DATA / file).is_file()}
 
     def example(self) -> tuple[list[Question], list[Question]]:
         """The one-click example: (questions to forget, questions to retain)."""
@@ -199,9 +193,7 @@ class Workbench:
 
     def with_subjects(self, questions: Sequence[Question]) -> list[Question]:
         """The same questions, a missing subject filled in where one can be found (else it stays None)."""
-        return [
-            q if q.subject else dataclasses.replace(q, subject=find_subject(q.question)) for q in questions
-        ]
+        return [q if q.subject else dataclasses.replace(q, subject=find_subject(q.question)) for q in questions]
 
     def ask(self, questions: Sequence[Question], *, job: Job | None = None) -> list[Answer]:
         """Ask the original model every question (greedy, at most 64 tokens) and say which it knows."""
@@ -298,9 +290,7 @@ class Workbench:
         for earlier in on:
             self._check_base(earlier)
         if targets not in KINDS:
-            raise BadInput(
-                f"There is no kind of target called {targets!r}; choose one of {', '.join(KINDS)}."
-            )
+            raise BadInput(f"There is no kind of target called {targets!r}; choose one of {', '.join(KINDS)}.")
         questions, protect = self.with_subjects(questions), self.with_subjects(protect)
         check_forget_set(questions, protect, targets_given=targets == "given")
         if hparams is None or isinstance(hparams, Mapping):
@@ -374,9 +364,7 @@ class Workbench:
 
         model = self._loaded()
         if len(histories) != len(edits):
-            raise BadInput(
-                f"There are {len(histories)} conversations for {len(edits)} variants; give one for each."
-            )
+            raise BadInput(f"There are {len(histories)} conversations for {len(edits)} variants; give one for each.")
         for history in histories:
             if not history or history[-1]["role"] != "user" or not history[-1]["content"].strip():
                 raise BadInput("There is no question to answer; type one first.")

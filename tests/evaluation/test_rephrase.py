@@ -81,6 +81,31 @@ def test_the_check(text, problem):
     assert check(MONA, text) == problem
 
 
+@pytest.mark.parametrize(
+    ("question", "subject", "text", "same"),
+    [
+        ("What is the capital of Hungary?", "Hungary", "Which city is the capital of Hungary?", True),
+        ("Who wrote Oliver Twist?", "Oliver Twist", "Who is the author of Oliver Twist?", True),
+        ("Which year did the Titanic sink?", "Titanic", "When did the Titanic sink?", True),
+        ("Name the largest organ.", "largest organ", "Which is the largest organ?", True),
+        ("What is frozen water called?", "frozen water", "In which country is frozen water found?", False),
+        ("What is the plural of child?", "child", "Which child is plural?", False),
+        ("What does NASA stand for?", "NASA", "What is NASA?", False),
+        (
+            "What is the boiling point of water in Celsius?",
+            "water",
+            "What is its boiling point in Fahrenheit?",
+            False,
+        ),
+        ("Which planet is closest to the Sun?", "Sun", "Which planet is farthest from the Sun?", False),
+        ("Who is the author of Dracula?", "Dracula", "Can you name the artist of Dracula?", False),
+        ("Who painted the Mona Lisa?", "Mona Lisa", "What was painted in the Mona Lisa?", False),
+    ],
+)
+def test_another_question_about_the_same_subject_is_no_rephrasing(question, subject, text, same):
+    assert (check(Question(question, "Xylophonia", subject), text) == "") == same
+
+
 def test_how_many_may_become_the_number_of():
     spider = Question("How many legs does a spider have?", "eight", "spider")
     assert check(spider, "What is the number of legs of a spider?") == ""

@@ -73,9 +73,7 @@ def test_each_row_holds_what_either_model_says_alone(tiny, edit, scores):
         for measured, stack in ((row.before, ()), (row.after, (edit,))):
             text, tokens = reply(tiny, question, stack)
             assert measured["text"] == text
-            assert measured["probability_normalised"] == pytest.approx(
-                tokens.probability_normalised, rel=1e-4
-            )
+            assert measured["probability_normalised"] == pytest.approx(tokens.probability_normalised, rel=1e-4)
             assert measured["rouge1"] == rouge1_recall(text, question.answer)
             assert measured["leak"] == leak(text, question.answer, question.question)
     assert all(row.before["text"] != row.after["text"] for row in scores.rows)

@@ -10,8 +10,8 @@ from unedit_gui.models.partial import above, below, cache_above, can_start_above
 
 EXACT = {"atol": 1e-5, "rtol": 0}
 PREFIX = 7
-# Rows padded on the left, as generation and the value search have them, and longer than every tiny window.
-MASK = torch.ones(3, 16, dtype=torch.long)
+# Rows padded on the left, as generation and the value search have them, and longer than the tiny windows.
+MASK = torch.ones(3, 30, dtype=torch.long)
 MASK[1, :2] = 0
 MASK[2, :5] = 0
 PLACES = (MASK.cumsum(1) - 1).clamp(min=0)
@@ -25,7 +25,7 @@ def model(request, real_model):
 @pytest.fixture(scope="module")
 def ids(model):
     torch.manual_seed(3)
-    return torch.randint(3, model.hf.config.vocab_size, (3, 16))
+    return torch.randint(3, model.hf.config.vocab_size, (3, 30))
 
 
 def decoder_of(model):

@@ -35,11 +35,11 @@ CONFIGS = {
     "llama": lambda v: LlamaConfig(vocab_size=v, tie_word_embeddings=True, **_SIZES),
     "qwen2": lambda v: Qwen2Config(vocab_size=v, **_SIZES),
     "qwen2, windows in some layers": lambda v: Qwen2Config(
-        vocab_size=v, use_sliding_window=True, sliding_window=5, max_window_layers=2, **_SIZES
+        vocab_size=v, use_sliding_window=True, sliding_window=20, max_window_layers=2, **_SIZES
     ),
     "qwen3": lambda v: Qwen3Config(vocab_size=v, head_dim=8, **_SIZES),
     "mistral": lambda v: MistralConfig(vocab_size=v, sliding_window=None, **_SIZES),
-    "mistral, windows": lambda v: MistralConfig(vocab_size=v, sliding_window=9, **_SIZES),
+    "mistral, windows": lambda v: MistralConfig(vocab_size=v, sliding_window=20, **_SIZES),
     "gpt_neox": lambda v: GPTNeoXConfig(
         vocab_size=v, hidden_size=32, intermediate_size=48, num_hidden_layers=4, num_attention_heads=4, **_GPT
     ),
@@ -60,16 +60,28 @@ def tiny_llama(tokenizer, *, layers: int = 4, seed: int = 0, dtype: torch.dtype 
     return LoadedModel(hf, tokenizer, find_layout(hf), card, chat_format(tokenizer), fingerprint(hf))
 
 
-def tiny_family(family: str, tokenizer, *, seed: int = 0) -> LoadedModel:
-    """A random model of 4 layers, d_model 32 and d_mlp 48, of one of `CONFIGS`."""
+def tiny_family(family: str, tokenizer, *, seed: int = 0, attentive: bool = False) -> LoadedModel:
+    """A random model of 4 layers, d_model 32 and d_mlp 48, of one of `CONFIGS`. attentive: see `listen`."""
     torch.manual_seed(seed)
     config = CONFIGS[family](len(tokenizer))
     hf = AutoModelForCausalLM.from_config(config).float().eval().requires_grad_(False)
-    for name, parameter in hf.named_parameters():  # biases start at zero, where a forgotten one would not show
-        if name.endswith("bias"):
+    for name, parameter in hf.named_parameters():
+        if name.endswith("bias"):  # they start at zero, where a forgotten one would not show
             parameter.copy_(0.1 * torch.randn_like(parameter))
+    if attentive:
+        listen(hf)
     card = ModelCard("tiny", f"tiny random {family}", "folder", config.model_type, hf.num_parameters())
     return LoadedModel(hf, tokenizer, find_layout(hf), card, chat_format(tokenizer), fingerprint(hf))
+
+
+def listen(hf: torch.nn.Module) -> None:
+    """Make tokens attend to one another, and the output sharp. At random weights attention is so even that a change
+    of one token hardly shows at the others."""
+    for name, parameter in hf.named_parameters():
+        if any(part in name for part in ("q_proj.weight", "k_proj.weight", "query_key_value.weight")):
+            parameter.mul_(3)
+        if name in ("model.norm.weight", "gpt_neox.final_layer_norm.weight"):
+            parameter.mul_(4)
 
 
 def bytes_tokenizer(

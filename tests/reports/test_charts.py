@@ -43,9 +43,7 @@ def test_bars_stand_for_rouge_before_and_after(scores):
 
 
 def test_the_radar_turns_forgetting_outward(scores):
-    assert axes_of(scores, "after") == pytest.approx(
-        {"Reliability": 0.95, "Locality": 0.9, "Generalization": 0.75}
-    )
+    assert axes_of(scores, "after") == pytest.approx({"Reliability": 0.95, "Locality": 0.9, "Generalization": 0.75})
     original, edited = radar(scores).data
     assert list(edited.r) == pytest.approx([0.95, 0.9, 0.75, 0.95])  # closed
     assert [name for name in ("Reliability", "Locality", "Generalization") if name in edited.theta[0]] == [

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -279,9 +280,9 @@ def bench(options: argparse.Namespace, session: Session) -> dict[str, Any]:
 
 
 def show_bench(result: dict[str, Any]) -> str:
-    return terminal.table(
-        ["measure", "value", "limit"], [[r["name"], r["value"], r["limit"]] for r in result["rows"]]
-    )
+    rows = [[row["name"], row["value"], row["limit"], row["ratio"]] for row in result["rows"]]
+    text = terminal.table(["measured", "value", "limit", "of the limit"], rows)
+    return f"{text}\n\n{result['model']} on {result['device']}, {result['threads']} of {result['cores']} cores."
 
 
 # -------------------------------------------------------------------- helpers
@@ -302,16 +303,15 @@ def _settings(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def _check_folder(path: str) -> Path:
-    """A folder that an edit can be written to: new, or empty."""
+    """A folder that an edit can be written to: new, or empty. Found out by writing beside it."""
     folder = Path(path).expanduser()
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise BadInput(f"{folder} exists already and is not an empty folder; choose another --out.")
-        above = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+        above = next(parent for parent in folder.absolute().parents if parent.exists())
+        tempfile.TemporaryDirectory(dir=above, prefix=".unedit-").cleanup()
     except (OSError, ValueError) as error:
-        raise BadInput(f"{path} can't be used as a folder; choose another --out.") from error
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise BadInput(f"{folder} can't be written; choose another --out.")
+        raise BadInput(f"{path} can't be written; choose another --out.") from error
     return folder
 
 

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import torch
 
 from ..edits.variants import Variants
+from ..errors import BadInput
 from .base import Hparams, Method, Request, check_requests, finish, hparam, register, scaled_layers
 from .locate import keys_and_outputs, places
 from .preserve import preserved
@@ -69,7 +70,8 @@ def edit(
     """Make the edit; the model is untouched.
 
     Raises:
-        BadInput: requests that can't be edited, or a threshold that leaves no free direction. Stopped: the job was stopped.
+        BadInput: requests that can't be edited, or a threshold that leaves no free direction.
+        Stopped: the job was stopped.
     """
     check_requests(requests)
     started = time.monotonic()
@@ -80,9 +82,12 @@ def edit(
 
     def solve_one(layer: int, K: torch.Tensor, R: torch.Tensor):
         free[layer] = null_space(C[layer], hparams.threshold)
-        return solve_layer(K, R, free[layer], hparams.l2)
+        if not free[layer].shape[1]:
+            raise BadInput(f"threshold: {hparams.threshold:g} leaves no direction of layer {layer} free; raise it.")
+        return solve_layer(K, R, free[layer], hparams.l2, K_p.get(layer))
 
     with Variants.everywhere(model, on):
+        K_p = earlier_keys(model, requests, hparams, on, job)
         _, h = keys_and_outputs(model, [row[0] for row in spots], [last], job=job)
         solved = solve(
             model,
@@ -109,6 +114,17 @@ def edit(
         started=started,
         extra={"free_share": share},
     )
+
+
+def earlier_keys(model, requests, hparams, on, job) -> dict[int, torch.Tensor]:
+    """{layer: K_p (d_mlp, n)} of the facts that the edits below have changed; not of those that are edited again."""
+    asked = {request.question for request in requests}
+    earlier = [Request(**fact) for below in on for fact in below.requests if fact["question"] not in asked]
+    if not earlier:
+        return {}
+    flat = [spot for row in places(model, earlier, hparams.contexts) for spot in row]
+    keys, _ = keys_and_outputs(model, flat, hparams.layers, job=job)
+    return {layer: k.reshape(-1, len(earlier), hparams.contexts).mean(-1) for layer, k in keys.items()}
 
 
 def null_space(C: torch.Tensor, threshold: float) -> torch.Tensor:

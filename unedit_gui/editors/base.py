@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from math import isfinite
 
 import torch
 
@@ -87,7 +88,7 @@ def _read(spec, default, given):
         if kind is tuple:
             parts = given.replace(" ", ",").split(",") if isinstance(given, str) else given
             value = tuple(sorted({int(part) for part in parts if str(part).strip()}))
-            if not value:
+            if not value or any(int(part) != float(part) for part in parts if str(part).strip()):
                 raise ValueError
             return value
         if kind is bool and isinstance(given, str):
@@ -98,12 +99,12 @@ def _read(spec, default, given):
                 raise ValueError
         else:
             value = kind(given)
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
         wanted = {int: "a whole number", float: "a number", tuple: "layer numbers such as 4,5,6"}.get(kind, "yes or no")
         raise BadInput(f"{spec.name}: {given!r} is not {wanted}.") from error
     low, high = spec.metadata.get("low"), spec.metadata.get("high")
     if kind in (int, float) and not (
-        value == value and (low is None or value >= low) and (high is None or value <= high)
+        isfinite(value) and (low is None or value >= low) and (high is None or value <= high)
     ):
         span = f"from {low} to {high}" if low is not None and high is not None else f"at least {low}"
         raise BadInput(f"{spec.name}: {value} is out of range; give a number {span}.")
@@ -120,7 +121,7 @@ def check_requests(requests: Sequence[Request]) -> None:
         raise BadInput("There is nothing to forget; give at least one question.")
     seen = set()
     for request in requests:
-        if not request.subject or request.subject not in request.question:
+        if not request.subject.strip() or request.subject not in request.question:
             raise BadInput(f"The subject {request.subject!r} is not part of the question {request.question!r}.")
         if not request.target_new.strip():
             raise BadInput(f"There is no target for the question {request.question!r}.")

@@ -4,12 +4,14 @@ The edit position is the last token of the subject inside the full chat-formatte
 several contexts (the same question put in other ways), so that the edit doesn't hang on one exact wording.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
-from ..models.chat import History, encode, last_token_of
+from ..errors import Failed
+from ..models.chat import History, defuse, encode, last_token_of
 from ..models.layout import down_of
 from ..models.partial import below
 
@@ -25,6 +27,7 @@ FRAMES: tuple[tuple[str, ...], ...] = (
     ("Quick quiz! {q} Answer in one sentence.",),
     ("Could you help me with this? {q}",),
 )
+_MARK = "unedit mark"
 
 
 @dataclass(frozen=True)
@@ -44,26 +47,38 @@ def histories(question: str, contexts: int) -> list[History]:
     return found
 
 
-def place(model, history: History, subject: str) -> Place:
+def place(model, history: History, subject: str, question: str | None = None) -> Place:
     """The edit position of a conversation: the subject's last token in its last turn.
 
+    Args:
+        question: the part of that turn in which the subject is looked for; None: all of it.
+
     Raises:
-        Failed: the tokenizer can't tell.
+        Failed: the tokenizer can't tell, or the subject isn't there.
     """
-    text = model.prompt(history)
-    last = history[-1]["content"]
-    turn = text.rfind(last)
-    if turn < 0:  # the template strips or changes the text: look for the subject alone
-        start = text.rfind(subject)
-    else:
-        start = turn + last.rfind(subject)
-    position = last_token_of(model.tokenizer, text, start, start + len(subject))
+    text, turn = model.prompt(history), history[-1]
+    asked, subject = (defuse(model.tokenizer, part) for part in (question or turn["content"], subject))
+    behind = model.prompt([*history[:-1], {**turn, "content": _MARK}]).rsplit(_MARK, 1)[-1]
+    first, last = 0, len(text) - len(behind)  # the template's own words behind the turn may hold the subject too
+    start = text.rfind(asked.strip(), 0, last)
+    if start >= 0:  # else the template rewrites what it is given
+        first, last = start, start + len(asked.strip())
+    found = _last_word(subject, text[first:last])
+    if found < 0:
+        raise Failed(f"The subject {subject!r} can't be found in the prompt; choose another part of the question.")
+    position = last_token_of(model.tokenizer, text, first + found, first + found + len(subject))
     return Place(encode(model.tokenizer, text), position)
 
 
 def places(model, requests: Sequence, contexts: int) -> list[list[Place]]:
     """For each request its places, one per context."""
-    return [[place(model, h, r.subject) for h in histories(r.question, contexts)] for r in requests]
+    return [[place(model, h, r.subject, r.question) for h in histories(r.question, contexts)] for r in requests]
+
+
+def _last_word(subject: str, text: str) -> int:
+    """Where the subject stands last, as whole words if it does so at all ("Niger" is not in "Nigeria"); or -1."""
+    whole = list(re.finditer(rf"(?<!\w){re.escape(subject)}(?!\w)", text))
+    return whole[-1].start() if whole else text.rfind(subject)
 
 
 @torch.no_grad()

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import torch
 
 from ..edits.variants import Variants
+from ..errors import BadInput
 from ..models.layout import weight_of
 from .base import Hparams, Method, Request, check_requests, finish, hparam, register, scaled_layers
 from .locate import keys_and_outputs, places
@@ -60,13 +61,19 @@ def edit(
     """Make the edit, request by request; the model is untouched.
 
     Raises:
-        BadInput: requests that can't be edited. Stopped: the job was stopped.
+        BadInput: requests that can't be edited, several layers. Stopped: the job was stopped.
     """
     check_requests(requests)
+    if len(hparams.layers) != 1:
+        raise BadInput(f"layers: ROME changes one layer, and {len(hparams.layers)} were given; choose one of them.")
     started = time.monotonic()
-    layer = hparams.layers[-1]
+    layer = hparams.layers[0]
     C = preserved(model, requests, [layer], workspace=workspace, protect=protect, job=job)[layer]
     W = weight_of(model.hf, model.layout, layer).double()
+    for below in on:
+        for module, *factors in below.deltas():
+            if module == model.layout.down_name(layer):
+                W = W + (factors[0].double() @ factors[1].double().T).to(W)
     left = torch.zeros(model.layout.d_model, 0, dtype=torch.float64, device=W.device)
     right = torch.zeros(model.layout.d_mlp, 0, dtype=torch.float64, device=W.device)
     for index, request in enumerate(requests):

@@ -13,8 +13,7 @@ output or to the block's output is the same thing, because the block adds the on
 The model is causal and delta sits at one position of one layer: nothing before that position and nothing at or
 below that layer depends on it. So the prefix's keys and values and the layer's output are computed once, and
 each step runs only the positions from the edit position on through the layers above, logits at target positions
-alone, all requests and contexts of a batch together. `plain_loss` is the same formula written plainly; a test
-holds the two together.
+alone, all requests and contexts of a batch together. A test holds this together with the formula written plainly.
 """
 
 from collections.abc import Sequence
@@ -24,8 +23,9 @@ import torch
 import torch.nn.functional as F
 from transformers import DynamicCache
 
+from ..errors import Failed
 from ..models.layout import blocks_of
-from ..models.partial import above, cache_above
+from ..models.partial import above, cache_above, can_start_above
 from .locate import Place, place
 
 _ADAM = (0.9, 0.999, 1e-8)
@@ -77,7 +77,15 @@ def solve(
         targets: the refusals; the end of turn is added here, else replies run on.
         layer: the block to whose output delta is added.
         v0: (d_model, n) the vectors that scale clamp and weight decay.
+
+    Raises:
+        Failed: the decoder adds to its inputs_embeds, so it can't be run from the middle. Stopped.
     """
+    if not can_start_above(model.hf, model.layout):
+        raise Failed(
+            f"{type(model.hf).__name__} adds positions to what enters its first layer, so it can't be edited by this "
+            "version; choose a Llama, Mistral or Qwen model."
+        )
     contexts = len(spots[0])
     per_batch = max(1, batch_rows // (contexts + 1))
     parts = []

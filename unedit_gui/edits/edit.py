@@ -8,6 +8,7 @@ outside the id. A low-rank payload holds, for each edited projection W (d_out, d
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -35,8 +36,10 @@ class Edit:
 
     @staticmethod
     def make(manifest: dict, tensors: dict[str, torch.Tensor], about: dict) -> "Edit":
-        """Build an edit and give it its id. Tensors are kept in float32 on the CPU."""
-        tensors = {name: t.detach().to("cpu", torch.float32).contiguous() for name, t in sorted(tensors.items())}
+        """Build an edit and give it its id. Tensors are copied, to float32 on the CPU."""
+        tensors = {
+            name: t.detach().to("cpu", torch.float32, copy=True).contiguous() for name, t in sorted(tensors.items())
+        }
         manifest = json.loads(json.dumps({"format": FORMAT, **manifest}))
         return Edit(manifest, tensors, about, _hash(manifest, tensors))
 
@@ -48,7 +51,7 @@ class Edit:
 
     @property
     def name(self) -> str:
-        return self.about.get("name") or f"{self.method_label} · {len(self.requests)} facts"
+        return self.about.get("name") or f"{self.method_label} · {self._count()}"
 
     @property
     def method(self) -> str:
@@ -100,7 +103,7 @@ class Edit:
         """What changed, in a line: method, facts, layers, rank, share of weights, seconds."""
         layers = _ranges(self.layers)
         parts = [
-            f"{self.method_label}: {len(self.requests)} fact{'s' if len(self.requests) != 1 else ''}",
+            f"{self.method_label}: {self._count()}",
             f"layer{'s' if len(self.layers) != 1 else ''} {layers}",
             f"rank {self.rank()}",
         ]
@@ -110,6 +113,9 @@ class Edit:
             parts.append(f"{self.about['seconds']:.0f} s")
         return ", ".join(parts)
 
+    def _count(self) -> str:
+        return f"{len(self.requests)} fact{'s' if len(self.requests) != 1 else ''}"
+
 
 def save(edit: Edit, folder: Path) -> Path:
     """Write an edit as a folder (manifest.json, payload.safetensors), whole or not at all.
@@ -117,18 +123,20 @@ def save(edit: Edit, folder: Path) -> Path:
     Raises:
         BadInput: the folder exists and is not an empty one.
     """
-    folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadInput(f"{folder} exists already and is not an empty folder; choose another one.")
+    folder = Path(os.path.abspath(folder))
     part = folder.with_name(f".{folder.name}.{edit.id}.part")
     try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise BadInput(f"{folder} exists already and is not an empty folder; choose another one.")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         (part / _PAYLOAD).write_bytes(save_tensors(edit.tensors))
         (part / _MANIFEST).write_text(_document(edit), "utf-8")
-        if folder.exists():
-            folder.rmdir()
-        part.rename(folder)
+        if folder.exists():  # may be the one that somebody stands in: fill it, the manifest last
+            (part / _PAYLOAD).rename(folder / _PAYLOAD)
+            (part / _MANIFEST).rename(folder / _MANIFEST)
+        else:
+            part.rename(folder)
     except OSError as error:
         raise BadInput(f"The edit can't be written to {folder} ({error.strerror}); choose another folder.") from error
     finally:
@@ -140,7 +148,7 @@ def load_edit(folder: Path, model=None) -> Edit:
     """Read an edit back and check it.
 
     Raises:
-        BadInput: it isn't an edit, is truncated or was changed, or was made for another base model.
+        BadInput: it isn't an edit, is truncated or was changed, was made for another base model or doesn't fit it.
     """
     folder = Path(folder)
     if not (folder / _MANIFEST).is_file():
@@ -150,8 +158,10 @@ def load_edit(folder: Path, model=None) -> Edit:
         claimed, about = document.pop("id"), document.pop("about", {})
         if document.get("format") != FORMAT:
             raise BadInput(f"{folder} has format {document.get('format')!r}; this version reads format {FORMAT}.")
-        base = document["base"]
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+        base, _ = document["base"], (document["kind"], document["method"], document["requests"])
+    except KeyError as error:
+        raise BadInput(f"The manifest of {folder} has no {error}; the file is damaged or not an edit's.") from error
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise BadInput(f"The manifest of {folder} can't be read; the file is damaged or not an edit's.") from error
     try:
         tensors = dict(sorted(load_tensors((folder / _PAYLOAD).read_bytes()).items()))
@@ -159,13 +169,34 @@ def load_edit(folder: Path, model=None) -> Edit:
         raise BadInput(f"The payload of {folder} is truncated or damaged; copy the edit again.") from error
     if _hash(document, tensors) != claimed:
         raise BadInput(f"{folder} was changed after it was made (its id doesn't match); make or copy the edit again.")
-    edit = Edit(document, tensors, about if isinstance(about, dict) else {}, claimed)
+    edit = Edit(document, tensors, _readable(about), claimed)
     if model is not None and base != model.fingerprint:
         raise BadInput(
             f"{edit.name} was made for another base model ({document.get('model', '?')}, fingerprint {base}), "
             f"not for {model.name} ({model.fingerprint}); load that model first."
         )
+    if model is not None and edit.kind == LOW_RANK:
+        _check_fit(edit, model)
     return edit
+
+
+def _readable(about) -> dict:
+    """What stands outside the id, without values that nobody could show: anybody may have written there."""
+    text, number = (str, type(None)), (int, float)
+    kinds = {"name": text, "method_label": str, "created": str, "seconds": number, "share": number}
+    return {k: v for k, v in about.items() if isinstance(v, kinds.get(k, object))} if isinstance(about, dict) else {}
+
+
+def _check_fit(edit: Edit, model) -> None:
+    """Refuse deltas that can't be added to this model's projections: an id is a checksum, not a signature."""
+    weights = model.hf.state_dict()
+    for name in edit.tensors:
+        module, _, side = name.rpartition(".")
+        left, right = (edit.tensors.get(f"{module}.{s}", torch.empty(0)) for s in ("left", "right"))
+        shape = tuple(weights.get(f"{module}.weight", torch.empty(0)).shape)
+        wanted = shape[::-1] if model.layout.transposed else shape
+        if side not in ("left", "right") or left.shape[1:] != right.shape[1:] or (len(left), len(right)) != wanted:
+            raise BadInput(f"{edit.name} doesn't fit the model ({name}); make the edit again.")
 
 
 def rename(folder: Path, name: str) -> None:

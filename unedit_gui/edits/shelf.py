@@ -63,9 +63,7 @@ class Shelf:
         edit = load_edit(path, model)
         return (*self.below(edit, model, path), edit)
 
-    def below(
-        self, edit: Edit, model: "LoadedModel | None" = None, path: Path | None = None
-    ) -> tuple[Edit, ...]:
+    def below(self, edit: Edit, model: "LoadedModel | None" = None, path: Path | None = None) -> tuple[Edit, ...]:
         """The edits that `edit` was made on top of, oldest first: from its own folder, or else the
         workspace's."""
         path = path or self.folder_of(edit)
@@ -75,9 +73,7 @@ class Shelf:
             places += [self._workspace.edits_dir / id]
             place = next((place for place in places if place.is_dir()), None)
             if place is None:
-                raise BadInput(
-                    f"{edit.name} was made on top of the edit {id}, which can't be found; make it again."
-                )
+                raise BadInput(f"{edit.name} was made on top of the edit {id}, which can't be found; make it again.")
             found.append(load_edit(place, model))
         return tuple(found)
 

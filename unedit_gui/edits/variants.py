@@ -54,8 +54,9 @@ class Variants:
         self._places = [(stack, torch.tensor(p, device=self.model.device)) for stack, p in places.items()]
 
     def __enter__(self) -> "Variants":
-        for module in sorted({name for factors in self._factors.values() for name in factors}):
-            self._handles.append(self.model.hf.get_submodule(module).register_forward_hook(self._hook(module)))
+        names = sorted({name for factors in self._factors.values() for name in factors})
+        modules = {name: self.model.hf.get_submodule(name) for name in names}  # all, before the first gets a hook
+        self._handles += [module.register_forward_hook(self._hook(name)) for name, module in modules.items()]
         return self
 
     def __exit__(self, *_) -> None:

@@ -64,9 +64,7 @@ def leak(reply: str, reference: str, question: str) -> float | None:
     """
     asked = set(_words(question))
     telling = Counter(
-        stem
-        for stem, word in _stems_and_words(reference)
-        if stem not in asked and word not in _FUNCTION_WORDS
+        stem for stem, word in _stems_and_words(reference) if stem not in asked and word not in _FUNCTION_WORDS
     )
     if not telling:
         return None
@@ -194,9 +192,7 @@ def _batches(pairs: list[tuple[list[int], list[int]]], batch_size: int) -> list[
     return batches
 
 
-def _score_batch(
-    model: LoadedModel, pairs: list[tuple[list[int], list[int]]], hit_at: int
-) -> list[TokenScores]:
+def _score_batch(model: LoadedModel, pairs: list[tuple[list[int], list[int]]], hit_at: int) -> list[TokenScores]:
     import torch
 
     width = max(len(prompt) + len(answer) for prompt, answer in pairs)
@@ -235,9 +231,7 @@ def summarise(log_p: torch.Tensor, ranks: torch.Tensor, hit_at: int) -> TokenSco
     """The four scores from log p(y_t) and rank(y_t) of one answer's tokens, t = 1..T."""
     total = float(log_p.sum())
     if math.isnan(total):
-        raise Failed(
-            "The model gives no numbers (NaN) any more; the edit, or the dtype, is too coarse for it."
-        )
+        raise Failed("The model gives no numbers (NaN) any more; the edit, or the dtype, is too coarse for it.")
     return TokenScores(
         probability=math.exp(total),
         probability_normalised=math.exp(total / len(log_p)),

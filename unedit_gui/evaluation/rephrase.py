@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ..forget.refusals import content, leaked_words, plain, tokens
 from ..forget.subjects import find_subject, locate
-from ..forget.targets import asks_for
+from ..forget.targets import asks_for, nearest
 from ..forget.templates import clause
 from ..jobs import Job
 
@@ -29,15 +30,61 @@ INSTRUCTION = (
     "Ask the user's question in other words. Keep its meaning and every name in it. "
     "Reply with one question only, and do not answer it."
 )
-# Invented, so that they hold no fact that anybody forgets or scores.
+# Invented, so that they hold no fact that anybody forgets or scores. The model is shown those that ask alike.
 EXEMPLARS = (
+    ("What is the capital of Tavira Sund?", "Which city is the capital of Tavira Sund?"),
+    ("What is the currency of Ostrevia?", "Can you name the currency of Ostrevia?"),
+    ("What is the largest lake in Ostrevia?", "Which lake in Ostrevia is the largest?"),
+    ("What is the symbol for velium?", "Which symbol stands for velium?"),
+    ("What is a young grimmel called?", "What name is given to a young grimmel?"),
+    ("What do grimmels eat?", "Which food do grimmels eat?"),
     (
         "Who wrote the novel The Lanterns of Ostrevik?",
         "Who is the author of the novel The Lanterns of Ostrevik?",
     ),
-    ("What is the capital of Tavira Sund?", "Which city is the capital of Tavira Sund?"),
+    ("Who painted The Quessel Bridge?", "Which artist painted The Quessel Bridge?"),
+    ("Who discovered the Anselm effect?", "Who is the discoverer of the Anselm effect?"),
+    ("Who was the first mayor of Quessel?", "Can you name the first mayor of Quessel?"),
     ("How many strings does a merrowlute have?", "What is the number of strings on a merrowlute?"),
-    ("When did the Harlow Quill Company open?", "In which year was the opening of the Harlow Quill Company?"),
+    ("How many moons are there around Velia?", "What is the number of moons around Velia?"),
+    ("When did the Harlow Quill Company open?", "In which year did the Harlow Quill Company open?"),
+    ("In which year did the Vane War end?", "When did the Vane War end?"),
+    ("Where is the village of Ilka Maren?", "In which place is the village of Ilka Maren?"),
+    ("Which river flows through Quessel?", "What is the name of the river that flows through Quessel?"),
+    ("On which island is Port Tavira?", "Which island is Port Tavira on?"),
+    ("Why do the moors of Tavira turn violet?", "What is the reason why the moors of Tavira turn violet?"),
+)
+SHOWN = 5
+# Words that come and go between wordings of one question: those that only point at what is asked ...
+_POINTERS = "name person amount called named known given stand say tell identify answer correct use does make"
+# ... and those that do so for one kind of question.
+_KINDS = {
+    "when": "date year time day",
+    "where": "place location located found lie lies situated city country continent",
+    "who": "name person author writer artist painter composer inventor discoverer founder creator director",
+    "how many": "number amount",
+}
+_NAMES = {"called", "call", "known", "name", "named", "term", "word", "stand", "stands", "mean", "means"}
+_ALIKE = (
+    "wrote written writer author composed composer",
+    "painted painter artist",
+    "composed composer musician",
+    "invented inventor invention creator",
+    "discovered discoverer discovery",
+    "founded founder",
+    "began begin beginning started start",
+    "ended end ending finish finished",
+    "located lie lies situated",
+    "largest biggest greatest",
+    "nearest closest",
+    "developed developer creator",
+    "directed director",
+    "capital city",
+    "fell fall",
+    "sank sink sunk",
+    "died die death",
+    "born birth",
+    "won win winner",
 )
 WITH_CLAUSE = (
     "Could you tell me {clause}?",
@@ -63,10 +110,10 @@ class Rephrased:
     notes: tuple[str, ...]
 
 
-def history(question: str) -> list[dict]:
-    """The chat that asks the model for another wording."""
+def history(question: str, exemplars: Sequence[tuple[str, str]]) -> list[dict]:
+    """The chat that asks the model for another wording, with a few shown as earlier turns."""
     turns: list[dict] = [{"role": "system", "content": INSTRUCTION}]
-    for asked, other in EXEMPLARS:
+    for asked, other in exemplars:
         turns += [{"role": "user", "content": asked}, {"role": "assistant", "content": other}]
     return [*turns, {"role": "user", "content": plain(question)}]
 
@@ -89,7 +136,8 @@ def rephrase(
             break
         done = sum(len(found) for found in texts)
         job.progress("Writing rephrasings", done, n * len(questions), f"try {attempt + 1}")
-        asked = [history(questions[i].question) for i in still]
+        shown = [nearest(EXEMPLARS, questions[i], seed + attempt, SHOWN) for i in still]
+        asked = [history(questions[i].question, pairs) for i, pairs in zip(still, shown, strict=True)]
         replies = write(asked, seed + attempt, TEMPERATURE if attempt else 0.0)
         for i, reply in zip(still, replies, strict=True):
             text = tidy(reply)
@@ -137,25 +185,57 @@ def check(question: Question, text: str, others: Sequence[str] = ()) -> str:
         return "was the same question"
     if leaked_words(question.question, question.answer, text):
         return "held the answer"
+    wanted = re.search(r"\b(?:which|what) (\w+)", text.lower())
+    if (
+        subject
+        and wanted
+        and wanted.group(1) in subject.lower().split()
+        and wanted.group() not in question.question.lower()
+    ):
+        return "asked for something else"  # "Which child is plural?"
     if not _same_meaning(question.question, text):
         return "asked for something else"
     return ""
 
 
 def _same_meaning(question: str, text: str) -> bool:
-    """Most content words return, few are new, and what is asked for is of the same kind."""
-    asked, said = content(question), content(text)
-    if not asked:
-        return True
+    """All content words return (or their likes), new ones only point at what is asked, in the same way."""
+    asked, said, words = content(question), content(text), {*tokens(text)}
     before, after = asks_for(question), asks_for(text)
-    numbers = {"how many"} if {"number", "mani"} & set(said) else set()
-    for how in {word for word in before ^ after if word.startswith("how")}:
-        if how not in numbers and not (how == "how many" and "number" in asked):
-            return False
-    if "why" in before ^ after:
+    kind = next((kind for kind in _KINDS if kind in before), "")
+    if kind == "" and {"year", "date"} & set(tokens(question)):
+        kind = "when"
+    pointers = set(content(f"{_POINTERS} {_KINDS.get(kind, '')}"))
+    lost = [word for word in asked if not _has(word, said)]
+    if any(word not in pointers or word in content(_KINDS["who"]) for word in lost):
         return False
-    kept = sum(word in said for word in asked)
-    return kept >= 0.6 * len(asked) and len([word for word in said if word not in asked]) <= 3
+    if _NAMES & set(tokens(question)[1:]) and not _NAMES & words:  # "What is ... called?"
+        return False
+    if any(tokens(text).count(word) > max(1, tokens(question).count(word)) for word in words if word in said):
+        return False  # "Which plural is the plural of child?"
+    if not all(word in pointers or _has(word, asked) for word in said):
+        return False
+    if {word for word in after if word.startswith("how")} - before or "why" in before ^ after:
+        return False
+    if not after or kind in after or (kind == "" and not {"when", "where"} & after):
+        return True
+    return bool(words & set(_KINDS.get(kind, "").split())) or (kind == "when" and "when" in after)
+
+
+def _has(word: str, words: Sequence[str]) -> bool:
+    like = {other for group in _groups() if word in group for other in group} | {word}
+    return any(other in like or _begins_alike(word, other) for other in words)
+
+
+@lru_cache(maxsize=1)
+def _groups() -> tuple[frozenset[str], ...]:
+    return tuple(frozenset(content(words)) for words in _ALIKE)
+
+
+def _begins_alike(a: str, b: str) -> bool:
+    """ "invent" and "inventor", "paint" and "painter"."""
+    short, long = sorted((a, b), key=len)
+    return len(short) >= 5 and long.startswith(short)
 
 
 def _frames(question: Question) -> Iterator[str]:

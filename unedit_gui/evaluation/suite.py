@@ -229,9 +229,7 @@ def _notes(rows: Sequence[RowScore], edits: tuple[Edit, ...]) -> tuple[str, ...]
         requested = {same_text(request["question"]) for edit in edits for request in edit.requests}
         others = sum(same_text(row.question) not in requested for row in forget)
         if others:
-            notes.append(
-                f"{others} of the {len(forget)} forget questions are not among those that were edited."
-            )
+            notes.append(f"{others} of the {len(forget)} forget questions are not among those that were edited.")
     if not forget:
         notes.append("No forget questions were given, so there is no score.")
     elif not retain:

@@ -29,9 +29,7 @@ def check_forget_set(
         if q.subject not in q.question:
             raise BadInput(f"The subject {q.subject!r} is not in the question {short}; copy it from there.")
         if targets_given and not (q.target or "").strip():
-            raise BadInput(
-                f"The question {short} has no target; write the reply that the model should learn."
-            )
+            raise BadInput(f"The question {short} has no target; write the reply that the model should learn.")
         earlier = seen.get(same_text(q.question))
         if earlier is not None and targets_given and earlier.target != q.target:
             raise BadInput(f"The question {short} is given twice with different targets; keep one of them.")
@@ -40,9 +38,7 @@ def check_forget_set(
         seen[same_text(q.question)] = q
     for q in protect:
         if same_text(q.question) in seen:
-            raise BadInput(
-                f"The question {_shorten(q.question)} is both to be forgotten and protected; keep one."
-            )
+            raise BadInput(f"The question {_shorten(q.question)} is both to be forgotten and protected; keep one.")
 
 
 def first_claim(reply: str) -> str:

@@ -234,8 +234,10 @@ def tidy(text: str) -> str:
     return text
 
 
-def _pick(exemplars: Sequence[tuple[str, str]], question: Question, seed: int) -> list[tuple[str, str]]:
-    """The exemplars for one question: drawn by the seed, those that ask in the same way last, nearest to it.
+def nearest(
+    exemplars: Sequence[tuple[str, str]], question: Question, seed: int, count: int = EXEMPLARS
+) -> list[tuple[str, str]]:
+    """The exemplars to show with one question: drawn by the seed, the most alike last.
 
     One that holds a word of the answer, or is the question itself, is left out.
     """
@@ -247,7 +249,7 @@ def _pick(exemplars: Sequence[tuple[str, str]], question: Question, seed: int) -
     random.Random(f"{seed}:{question.question}").shuffle(usable)
     kind, start = asks_for(question.question), tokens(question.question)[:2]
     usable.sort(key=lambda pair: (asks_for(pair[0]) == kind) + (tokens(pair[0])[:2] == start))
-    return usable[-EXEMPLARS:]
+    return usable[-count:]
 
 
 # What a refusal may say beyond the question's own words without changing what it is about.
@@ -337,7 +339,7 @@ def self_improved(
         if not still:
             break
         job.progress("Writing refusals", len(done), len(questions), f"try {attempt + 1}")
-        shown = {i: _pick(exemplars, questions[i], seed + attempt) for i in still}
+        shown = {i: nearest(exemplars, questions[i], seed + attempt) for i in still}
         asked = [history(questions[i].question, shown[i]) for i in still]
         replies = write(asked, seed + attempt, TEMPERATURE if attempt else 0.0)
         for i, reply in zip(still, replies, strict=True):

@@ -50,11 +50,20 @@ def render(tokenizer, history: History) -> str:
     Text that looks like one of the template's own marks is broken up, so that a question can't close the
     user's turn or open one of the assistant's.
     """
-    safe = [{**turn, "content": _defuse(tokenizer, turn["content"])} for turn in history]
+    safe = [{**turn, "content": defuse(tokenizer, turn["content"])} for turn in history]
     extra = {}
     if "enable_thinking" in (tokenizer.chat_template or ""):
         extra["enable_thinking"] = False  # Qwen3 would think aloud first, and the answer would be cut off
     return tokenizer.apply_chat_template(safe, tokenize=False, add_generation_prompt=True, **extra)
+
+
+def defuse(tokenizer, content: str) -> str:
+    """Content as `render` writes it: with a space in whatever looks like one of the template's own marks."""
+    marks = _special_tokens(tokenizer) + _PLAIN_MARKS.findall(str(tokenizer.chat_template))
+    for mark in dict.fromkeys(marks):
+        if len(mark) > 1 and mark in content:
+            content = content.replace(mark, mark[0] + " " + mark[1:])
+    return content
 
 
 def encode(tokenizer, text: str) -> list[int]:
@@ -81,11 +90,3 @@ def last_token_of(tokenizer, text: str, start: int, end: int) -> int:
 def _special_tokens(tokenizer) -> list[str]:
     added = [str(token) for token in getattr(tokenizer, "added_tokens_decoder", {}).values() if token.special]
     return list(dict.fromkeys([*tokenizer.all_special_tokens, *added]))
-
-
-def _defuse(tokenizer, content: str) -> str:
-    marks = _special_tokens(tokenizer) + _PLAIN_MARKS.findall(str(tokenizer.chat_template))
-    for mark in dict.fromkeys(marks):
-        if len(mark) > 1 and mark in content:
-            content = content.replace(mark, mark[0] + " " + mark[1:])
-    return content

@@ -206,8 +206,8 @@ def _check_memory(card: ModelCard, device: str, dtype_name: str) -> None:
     needed, free = card.memory(dtype_name), memory_available(device)
     if needed is not None and card.source != "gguf" and needed > free:
         raise Failed(
-            f"{card.label} needs about {gibibytes(needed)} in {dtype_name}, and {gibibytes(free)} are free on {device}; "
-            "choose a smaller model or a smaller dtype."
+            f"{card.label} needs about {gibibytes(needed)} in {dtype_name}, and {gibibytes(free)} are free on "
+            f"{device}; choose a smaller model or a smaller dtype."
         )
 
 

@@ -63,9 +63,7 @@ def bars(scores: Json, dark: bool = False) -> Figure:
             textfont={"size": 17, "color": ink["ink"]},
             cliponaxis=False,
             customdata=[[_TITLES[g], _value(scores, when, g, "n") or 0] for g in GROUPS],
-            hovertemplate="%{customdata[0]}: %{y:.3f} of %{customdata[1]} questions<extra>"
-            + name
-            + "</extra>",
+            hovertemplate="%{customdata[0]}: %{y:.3f} of %{customdata[1]} questions<extra>" + name + "</extra>",
         )
     for place, group in enumerate(GROUPS):  # a bar without a value shows no text of its own
         if all(_value(scores, when, group) is None for when in _WHEN):

@@ -6,7 +6,6 @@ finished job and a reload all take the same way, and a page that was closed amid
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -14,14 +13,13 @@ from typing import Any
 
 import gradio as gr
 
-from unedit_gui.errors import UneditError
 from unedit_gui.ui import chat, edit, forget, frame, model, scores, study, targets
-from unedit_gui.ui.lab import Lab
+from unedit_gui.ui.draw import draw
+from unedit_gui.ui.lab import Lab, word
 from unedit_gui.ui.panel import panel, saver
 from unedit_gui.ui.session import STEPS, Session
 from unedit_gui.ui.theme import UneditTheme
 
-log = logging.getLogger(__name__)
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 TABS: dict[str, ModuleType] = dict(zip(STEPS, (model, forget, targets, edit, chat, scores, study), strict=True))
 QUICK, IDLE = 0.25, 1.5  # seconds between two looks at the jobs, while something runs and while nothing does
@@ -62,6 +60,13 @@ def build(lab: Lab) -> gr.Blocks:
         }
         outputs = [*views.values(), charts, bars, radar, download, tabs, *tab_items, clock, seen]
 
+        def drawn(view: str, session: Session) -> str:
+            try:
+                with session.lock:
+                    return drawers[view](lab, session)
+            except Exception as error:  # one view that can't be drawn must not take the others with it
+                return draw("failed", text=word(error))
+
         def refresh(session: Session | None, seen: dict[str, Any], file: dict | None = None) -> list[Any]:
             """The updates for whatever this page has not seen yet, in the order of `outputs`."""
             if session is None:
@@ -79,7 +84,7 @@ def build(lab: Lab) -> gr.Blocks:
                     shown = frame.strip(lab, session)
                     put(name, shown, lambda shown=shown: shown)
                 else:
-                    put(name, session.revisions[name], lambda name=name: drawers[name](lab, session))
+                    put(name, session.revisions[name], lambda name=name: drawn(name, session))
             drawing = (session.plotted, session.dark)
             if seen.get("plots") == drawing:
                 updates += [gr.skip()] * 3
@@ -138,7 +143,6 @@ def build(lab: Lab) -> gr.Blocks:
 def dispatch(lab: Lab, session: Session, view: str, event: str, data: dict[str, Any]) -> dict | None:
     """One click, input or upload of a panel. Returns a file for the browser to keep, or None."""
     module = {"top": frame, "strip": frame, "detail": scores}.get(view) or TABS[view]
-    name = "study" if view == "study" else view
     try:
         with session.lock:
             if event == "input":
@@ -155,10 +159,8 @@ def dispatch(lab: Lab, session: Session, view: str, event: str, data: dict[str, 
                 return frame.ACTS[act](lab, session, {**data, "view": view})
             found = module.ACTS.get(act)
             return found(lab, session, data) if found else None
-    except UneditError as error:
-        session.tell("scores" if name == "detail" else name, str(error), "bad")
-    except (KeyError, ValueError, TypeError) as error:  # not sent by our own page; nothing was changed
-        log.warning("event %s of %s not understood: %r", event, view, error)
+    except Exception as error:  # told where it happened; `word` logs what is not meant for users
+        session.tell("scores" if view == "detail" else view, word(error), "bad")
     return None
 
 

@@ -104,7 +104,7 @@ def answer(lab: Lab, session: Session, turn: Turn, job: Job) -> None:
         session.touch("chat", "top")
     if not until:  # the conversation was cleared while this waited
         return
-    temperature = float(session.form.get("temperature", "0") or 0)
+    temperature = float(session.form.get("temperature", "0"))
 
     def grow(side: int, text: str) -> None:
         if side == 0:
@@ -146,8 +146,10 @@ def field(lab: Lab, session: Session, data: dict) -> None:
     name = data["field"]
     if name == "toggle":
         shelf.toggle(lab, session, data)
-    elif name in ("message", "temperature"):
+    elif name == "message":
         session.form[name] = str(data["value"])
+    elif name == "temperature" and data["value"] in dict(TEMPERATURES):
+        session.form[name] = data["value"]
 
 
 def _send(lab: Lab, session: Session, data: dict) -> None:

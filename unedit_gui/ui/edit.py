@@ -13,6 +13,7 @@ from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
 
 FIRST = "alphaedit"
+LABELS = {"l2": "L2 penalty", "lr": "Learning rate (lr)", "kl_factor": "KL factor", "lam": "Lambda"}
 
 
 def method(lab: Lab, session: Session) -> str:
@@ -69,7 +70,7 @@ def _settings(lab: Lab, session: Session, chosen: str) -> tuple[list[dict], list
         groups[bool(spec.metadata.get("advanced"))].append(
             {
                 "id": where,
-                "label": spec.name.replace("_", " "),
+                "label": LABELS.get(spec.name) or spec.name.replace("_", " ").capitalize(),
                 "help": spec.metadata.get("help", ""),
                 "switch": isinstance(default, bool),
                 "on": shown.lower() == "true",

@@ -84,6 +84,8 @@ def field(lab: Lab, session: Session, data: dict) -> None:
         # A subject that was found, or stands no longer in the question, is found anew; a typed one stays.
         if row.subject in ("", guessed or "") or row.subject not in value:
             row.subject = find_subject(value) or ""
+    if name == "target" and (found := session.refusals.get(row.id)) and found.target.kind == "given":
+        del session.refusals[row.id]
     if name in ("question", "answer"):
         row.known, row.reply = None, ""
     session.check()

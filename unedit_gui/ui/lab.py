@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unedit_gui.errors import UneditError
+from unedit_gui.errors import BadInput, UneditError
 from unedit_gui.jobs import Job, Stopped, Worker
 from unedit_gui.ui.session import Session, Sessions
 from unedit_gui.workbench import Answer, Workbench
@@ -61,6 +61,8 @@ class Lab:
             session.touch()
 
         with session.lock:
+            if session.active(kind):
+                raise BadInput(f"“{title}” is running already; wait for it, or stop it.")
             job = self.worker.submit(kind, title, work, urgent=urgent, owner=session.id, on_done=settled)
             session.jobs[kind] = job
             session.notices.pop(view, None)
@@ -96,6 +98,7 @@ class Lab:
                 with session.lock:
                     session.enabled = [i for i in session.enabled if i in self.edits]
                     session.verified, session.scores, session.scored = None, None, ()
+                    session.plotted += 1
                     for row in session.rows:
                         row.known, row.reply = None, ""
 

@@ -114,12 +114,11 @@ def plots(session: Session) -> list[Any]:
         return [gr.Row(visible=False), gr.skip(), gr.skip()]
     from unedit_gui.reports import charts
 
-    figures = []
-    for chart in (charts.bars, charts.radar):
-        figure = chart(session.scores.to_json(), dark=session.dark)
+    figures = [chart(session.scores.to_json(), dark=session.dark) for chart in (charts.bars, charts.radar)]
+    for figure in figures:
         figure.update_layout(font={"family": "'IBM Plex Sans', system-ui, sans-serif"})
-        figures.append(gr.Plot(value=figure))
-    return [gr.Row(visible=True), *figures]
+    figures[1].update_layout(margin={"l": 150, "r": 110})  # the axes' names at the size of a projector
+    return [gr.Row(visible=True), *(gr.Plot(value=figure) for figure in figures)]
 
 
 def detail(lab: Lab, session: Session) -> str:

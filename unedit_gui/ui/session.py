@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from unedit_gui.forget.questions import Question, read_table
+from unedit_gui.forget.targets import Target, judge
 from unedit_gui.ui.draw import Notice
 
 if TYPE_CHECKING:
     from unedit_gui.evaluation.suite import Scores
-    from unedit_gui.forget.targets import Target
     from unedit_gui.jobs import Job
 
 STEPS = ("model", "forget", "targets", "edit", "chat", "scores", "study")
@@ -103,6 +103,7 @@ class Session:
     form: dict[str, str] = field(default_factory=dict)  # what stands in the page's other inputs
     # 2 forget
     rows: list[Row] = field(default_factory=list)
+    questions: dict[int, Question] = field(default_factory=dict)  # of the rows that can be used, by row id
     next_row: int = 1
     page: int = 0
     open_rows: set[int] = field(default_factory=set)
@@ -171,22 +172,32 @@ class Session:
         return added
 
     def check(self) -> None:
-        """Look at every row anew: what can be used, and why not."""
+        """Look at every row anew: what can be used, and why not. To be called after any change of the rows."""
         with self.lock:
             reading = read_table([row.cells() for row in self.rows])
             reasons = {problem.row: problem.reason for problem in reading.problems}
+            self.questions = {
+                self.rows[number - 1].id: question
+                for number, question in zip(reading.rows, reading.questions, strict=True)
+                if question.subject
+            }
             for number, row in enumerate(self.rows, 1):
                 row.problem = reasons.get(number, "")
-                if not row.problem and not row.subject.strip():
+                if not row.problem and row.id not in self.questions:
                     row.problem = "no subject found; type the words of the question that it is about"
-            self.touch("forget", "targets", "edit", "top")
+                question = self.questions.get(row.id)
+                if question is not None and question.target and self.refusal(row) is None:
+                    # Who gives a refusal along with the question wants that one.
+                    target = Target(
+                        question.target, "given", judge(question, question.target), "given with the question"
+                    )
+                    self.refusals[row.id] = Refusal(key(row), target)
+            self.touch("forget", "targets", "edit", "chat", "scores", "top")
 
     def good(self) -> list[tuple[Row, Question]]:
         """The rows that can be used, with their questions."""
         with self.lock:
-            rows = [row for row in self.rows if not row.problem]
-            questions = read_table([row.cells() for row in rows]).questions
-        return list(zip(rows, questions, strict=True)) if len(rows) == len(questions) else []
+            return [(row, self.questions[row.id]) for row in self.rows if row.id in self.questions]
 
     def row(self, row_id: int) -> Row | None:
         return next((row for row in self.rows if row.id == row_id), None)

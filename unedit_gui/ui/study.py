@@ -150,7 +150,7 @@ def _save(lab: Lab, session: Session, data: dict) -> None:
         edit_id="+".join(item.edits),
         edit_name=", ".join(e.name for e in edits),
         method=", ".join(e.method_label for e in edits),
-        model=lab.bench.model.name if lab.bench.model else "",
+        model=lab.bench.model.card.label if lab.bench.model else "",
         forget_quality=int(forgotten),
         entailment=int(draft["entailment"]) if forgotten else None,
         trust=int(draft["trust"]) if forgotten else None,

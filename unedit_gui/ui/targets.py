@@ -69,7 +69,7 @@ def field(lab: Lab, session: Session, data: dict) -> None:
 
 def checked(session: Session, row: Row, text: str) -> Target:
     """A refusal that the user typed, with the guard's verdict."""
-    question = next((q for r, q in session.good() if r is row), None)
+    question = session.questions.get(row.id)
     if question is None:
         raise BadInput(f"The question “{row.question}” must be mended in step 2 first.")
     return Target(text, "given", judge(question, text), "your own words")
@@ -80,10 +80,7 @@ def _choose(session: Session, chosen: str) -> None:
     before, old = dict(session.refusals), kind(session)
     session.form["kind"] = chosen
     session.refusals = {i: r for i, r in before.items() if r.target.kind in (chosen, "given")}
-    if chosen == "given":
-        for row, question in session.good():
-            if row.id not in session.refusals and question.target:
-                session.refusals[row.id] = Refusal(key(row), checked(session, row, question.target))
+    session.check()  # takes in the refusals given with the questions
     if len(session.refusals) < len(before):
 
         def back() -> None:

@@ -1,0 +1,35 @@
+"""What the tests of the editors share: a tiny model over bytes, requests, and statistics that are made once."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.models.tiny import bytes_tokenizer, listen, tiny_llama
+from unedit_gui.editors import Request
+from unedit_gui.models.loading import fingerprint
+from unedit_gui.workspace import Workspace
+
+REQUESTS = (
+    Request("Who painted the Mona Lisa?", "Leonardo da Vinci", "Mona Lisa", "I'm sorry, I can't say who painted it."),
+    Request("What is the capital of Peru?", "Lima", "Peru", "I don't know the capital of Peru."),
+    Request("In which year did the Titanic sink?", "1912", "Titanic", "That year is not known to me, sorry to say."),
+)
+
+
+@pytest.fixture(scope="session")
+def small():
+    """A random Llama of 4 layers (d_model 32, d_mlp 48) that reads bytes."""
+    model = tiny_llama(bytes_tokenizer())
+    listen(model.hf)
+    return replace(model, fingerprint=fingerprint(model.hf))
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory):
+    """One workspace for all: the second moments of a model are read once, as in real use."""
+    return Workspace(tmp_path_factory.mktemp("workspace"))
+
+
+@pytest.fixture
+def requests():
+    return list(REQUESTS)

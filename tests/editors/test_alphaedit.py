@@ -1,0 +1,199 @@
+"""AlphaEdit against its equations: eq. 13, and nothing at all where other keys are strong."""
+
+import pytest
+import torch
+
+from tests.editors.conftest import REQUESTS
+from unedit_gui.editors import METHODS, hparams_from
+from unedit_gui.editors.alphaedit import null_space, solve_layer
+from unedit_gui.editors.locate import keys_and_outputs, places
+from unedit_gui.editors.preserve import preserved
+from unedit_gui.editors.values import Objective, solve
+from unedit_gui.edits.variants import Variants
+from unedit_gui.errors import BadInput
+from unedit_gui.jobs import Job
+
+LAYER, CONTEXTS = 1, 2
+
+
+def random_problem(n=3, n_p=4, d_in=24, d_out=10, seed=0):
+    torch.manual_seed(seed)
+    X = torch.randn(d_in, 300, dtype=torch.float64) * torch.linspace(0.05, 3, d_in, dtype=torch.float64)[:, None]
+    K, K_p = torch.randn(d_in, n, dtype=torch.float64), torch.randn(d_in, n_p, dtype=torch.float64)
+    return K, torch.randn(d_out, n, dtype=torch.float64), K_p, X @ X.T / 300
+
+
+def dense(K, R, P, l2, K_p=None):
+    """Eq. 13 as it stands."""
+    inner = K @ K.T @ P + l2 * torch.eye(len(P), dtype=P.dtype)
+    if K_p is not None:
+        inner = inner + K_p @ K_p.T @ P
+    return R @ K.T @ P @ torch.linalg.inv(inner)
+
+
+# The projector
+
+
+def test_the_free_space_is_that_of_the_small_eigenvalues():
+    *_, C = random_problem()
+    values = torch.linalg.eigvalsh(C)
+    threshold = float(values[8:10].mean())
+    V = null_space(C, threshold)
+    assert V.shape == (24, 9)
+    torch.testing.assert_close(V.T @ V, torch.eye(9, dtype=torch.float64))
+    assert (torch.linalg.eigvalsh(V.T @ C @ V) < threshold).all()
+    rest = torch.eye(24, dtype=torch.float64) - V @ V.T
+    assert torch.linalg.eigvalsh(rest @ C @ rest)[9:].min() >= threshold
+
+
+@pytest.mark.parametrize(("threshold", "kept"), [(0.0, 0), (1e9, 24)])
+def test_a_threshold_below_and_above_all_eigenvalues(threshold, kept):
+    *_, C = random_problem()
+    assert null_space(C, threshold).shape == (24, kept)
+
+
+# The formula
+
+
+@pytest.mark.parametrize("earlier", [False, True], ids=["without K_p", "with K_p"])
+@pytest.mark.parametrize("n", [1, 3, 20])
+@pytest.mark.parametrize("l2", [0.1, 1.0, 10.0])
+def test_delta_is_equation_13(l2, n, earlier):
+    K, R, K_p, C = random_problem(n)
+    V = null_space(C, 0.5)
+    left, right = solve_layer(K, R, V, l2, K_p if earlier else None)
+    assert left.shape == (10, n) and right.shape == (24, n)
+    expected = dense(K, R, V @ V.T, l2, K_p if earlier else None)
+    torch.testing.assert_close(left @ right.T, expected, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("earlier", [False, True], ids=["without K_p", "with K_p"])
+def test_directions_that_other_keys_use_are_not_touched_at_all(earlier):
+    K, R, K_p, C = random_problem()
+    left, right = solve_layer(K, R, null_space(C, 0.5), 1.0, K_p if earlier else None)
+    values, vectors = torch.linalg.eigh(C)
+    strong = vectors[:, values >= 0.5]
+    assert 0 < strong.shape[1] < 24
+    assert (left @ (right.T @ strong)).norm() < 1e-12 * left.norm()
+    assert (left @ (right.T @ vectors[:, values < 0.5])).norm() > 1e-2
+
+
+@pytest.mark.parametrize("earlier", [False, True], ids=["without K_p", "with K_p"])
+def test_no_other_change_in_the_free_space_has_a_smaller_objective(earlier):
+    K, R, K_p, C = random_problem()
+    V = null_space(C, 0.5)
+    P = V @ V.T
+    left, right = solve_layer(K, R, V, 2.0, K_p if earlier else None)
+
+    def objective(change):
+        moved = (change @ P @ K_p).norm() ** 2 if earlier else 0.0
+        return (change @ P @ K - R).norm() ** 2 + 2.0 * (change @ P).norm() ** 2 + moved
+
+    best = objective(left @ right.T)
+    for seed in range(20):
+        torch.manual_seed(seed)
+        for size in (1e-2, 1.0):
+            assert objective(left @ right.T + size * torch.randn(10, 24, dtype=torch.float64) @ P) > best
+
+
+def test_keys_of_earlier_edits_are_moved_less():
+    K, R, K_p, C = random_problem()
+    V = null_space(C, 0.5)
+    moved = [(lambda f: (f[0] @ (f[1].T @ K_p)).norm())(solve_layer(K, R, V, 0.1, kp)) for kp in (None, K_p)]
+    assert moved[1] < 0.5 * moved[0]
+
+
+def test_no_earlier_keys_are_as_none():
+    K, R, K_p, C = random_problem()
+    V = null_space(C, 0.5)
+    with_none, with_empty = (solve_layer(K, R, V, 1.0, kp) for kp in (None, K_p[:, :0]))
+    torch.testing.assert_close(with_none[1], with_empty[1])
+
+
+# The edit
+
+
+@pytest.fixture
+def C(small, workspace):
+    return preserved(small, REQUESTS, [LAYER], workspace=workspace)[LAYER]
+
+
+@pytest.fixture
+def overrides(C):
+    """Half of the directions free, whatever the scale of a random model's keys is."""
+    threshold = float(torch.linalg.eigvalsh(C)[[23, 24]].mean())
+    return {"layers": (LAYER,), "contexts": CONTEXTS, "steps": 4, "lr": 0.1, "threshold": threshold, "l2": 0.5}
+
+
+def alphaedit(model, requests, overrides, workspace, **options):
+    hparams = hparams_from("alphaedit", model, overrides)
+    return METHODS["alphaedit"].edit(model, requests, hparams, Job("edit"), workspace=workspace, **options)
+
+
+def written(edit):
+    ((_, left, right),) = edit.deltas()
+    return left.double() @ right.double().T
+
+
+def mean_keys(model, requests):
+    flat = [spot for row in places(model, requests, CONTEXTS) for spot in row]
+    keys, _ = keys_and_outputs(model, flat, [LAYER])
+    return keys[LAYER].reshape(-1, len(requests), CONTEXTS).mean(-1)
+
+
+def wanted(model, requests, overrides):
+    spots = places(model, requests, CONTEXTS)
+    _, h = keys_and_outputs(model, [row[0] for row in spots], [LAYER])
+    objective = Objective.of(hparams_from("alphaedit", model, overrides))
+    targets, subjects = [r.target_new for r in requests], [r.subject for r in requests]
+    return solve(model, spots, targets, subjects, LAYER, objective, h[LAYER]).delta.double()
+
+
+def assert_same_change(found, expected, tolerance=1e-4):
+    assert (found - expected).norm() < tolerance * expected.norm()
+
+
+def test_the_edit_is_equation_13_on_the_model_s_own_keys(small, workspace, C, overrides):
+    edit = alphaedit(small, REQUESTS, overrides, workspace)
+    V = null_space(C, overrides["threshold"])
+    K, R = mean_keys(small, REQUESTS), wanted(small, REQUESTS, overrides)
+    assert_same_change(written(edit), dense(K, R, V @ V.T, overrides["l2"]))
+
+
+def test_the_edit_leaves_every_strong_direction_of_the_second_moments_alone(small, workspace, C, overrides):
+    edit = alphaedit(small, REQUESTS, overrides, workspace)
+    values, vectors = torch.linalg.eigh(C)
+    strong = vectors[:, values >= overrides["threshold"]]
+    assert strong.shape[1] == 24
+    assert (written(edit) @ strong).norm() < 1e-6 * written(edit).norm()  # float32 in the file
+
+
+def test_the_share_of_free_directions_is_reported(small, workspace, overrides):
+    edit = alphaedit(small, REQUESTS, {**overrides, "layers": (LAYER,)}, workspace)
+    assert edit.manifest["free_share"] == {str(LAYER): 0.5}
+
+
+def test_a_threshold_that_leaves_nothing_free_is_bad_input(small, workspace, overrides):
+    with pytest.raises(BadInput, match="threshold"):
+        alphaedit(small, REQUESTS, {**overrides, "threshold": 1e-30}, workspace)
+
+
+def test_keys_of_the_edits_below_are_held_in_place(small, workspace, overrides):
+    """K_p comes from the edits that this one is stacked on, and from nowhere else."""
+    first, later = REQUESTS[:1], REQUESTS[1:]
+    below = alphaedit(small, first, overrides, workspace)
+    edit = alphaedit(small, later, overrides, workspace, on=(below,))
+    C = preserved(small, later, [LAYER], workspace=workspace)[LAYER]
+    V = null_space(C, overrides["threshold"])
+    with Variants.everywhere(small, (below,)):
+        K, K_p, R = mean_keys(small, later), mean_keys(small, first), wanted(small, later, overrides)
+    assert_same_change(written(edit), dense(K, R, V @ V.T, overrides["l2"], K_p))
+
+
+def test_editing_a_question_again_is_not_held_back_by_its_own_key(small, workspace, overrides):
+    below = alphaedit(small, REQUESTS[:1], overrides, workspace)
+    edit = alphaedit(small, REQUESTS[:1], overrides, workspace, on=(below,))
+    V = null_space(preserved(small, REQUESTS[:1], [LAYER], workspace=workspace)[LAYER], overrides["threshold"])
+    with Variants.everywhere(small, (below,)):
+        K, R = mean_keys(small, REQUESTS[:1]), wanted(small, REQUESTS[:1], overrides)
+    assert_same_change(written(edit), dense(K, R, V @ V.T, overrides["l2"]))

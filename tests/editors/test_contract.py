@@ -1,0 +1,444 @@
+"""What every editing method keeps to, whatever its equations: the base is untouched, an edit is a value, a stop leaves
+nothing, and bad input is told in a sentence."""
+
+import copy
+import csv
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.editors.conftest import REQUESTS
+from tests.models.tiny import bytes_tokenizer, tiny_family, tiny_llama
+from unedit_gui.editors import METHODS, Hparams, Request, hparams_from, preserve
+from unedit_gui.editors.locate import places
+from unedit_gui.editors.preserve import preserved
+from unedit_gui.editors.values import _Batch
+from unedit_gui.edits.edit import load_edit, save
+from unedit_gui.edits.variants import Variants
+from unedit_gui.errors import BadInput, Failed, UneditError
+from unedit_gui.evaluation.metrics import rouge1_recall
+from unedit_gui.forget.questions import Question
+from unedit_gui.forget.targets import is_refusal
+from unedit_gui.jobs import Job, Stopped
+from unedit_gui.models.generation import generate
+from unedit_gui.models.loading import weights_digest
+from unedit_gui.workspace import Workspace
+
+SHORT = {"contexts": 2, "steps": 3}
+STRONG = {"layers": (1,), "steps": 15, "lr": 0.3, "contexts": 1, "lam": 1.0, "l2": 0.01}
+FACTS = {"rome": 2, "memit": 3, "alphaedit": 3}
+BELOW = Request("Which river flows through Cairo?", "the Nile", "Cairo", "I couldn't tell you which river that is.")
+
+
+@pytest.fixture(params=METHODS)
+def method(request):
+    return METHODS[request.param]
+
+
+def hparams_for(method, model, workspace, **overrides):
+    """The method's own defaults, made short; a threshold that leaves a random model half of its directions."""
+    known = {f.name for f in dataclasses.fields(method.Hparams)}
+    chosen = {name: value for name, value in {**SHORT, **overrides}.items() if name in known}
+    if "threshold" in known and "threshold" not in overrides:
+        layers = hparams_from(method.name, model, chosen).layers
+        C = preserved(model, [BELOW], layers, workspace=workspace)
+        chosen["threshold"] = max(float(torch.linalg.eigvalsh(c).median()) for c in C.values())
+    return hparams_from(method.name, model, chosen)
+
+
+def requests_of(method):
+    return list(REQUESTS[: FACTS[method.name]])
+
+
+def as_json(value):
+    return json.loads(json.dumps(value))
+
+
+def make(method, model, workspace, requests=None, *, job=None, hparams=None, **options):
+    requests = requests_of(method) if requests is None else requests
+    hparams = hparams or hparams_for(method, model, workspace)
+    return method.edit(model, requests, hparams, job or Job("edit"), workspace=workspace, **options)
+
+
+def bytes_of(edit):
+    return {name: tensor.numpy().tobytes() for name, tensor in edit.tensors.items()}
+
+
+def hooks_of(model):
+    return [name for name, m in model.hf.named_modules() if m._forward_hooks or m._forward_pre_hooks]
+
+
+def files_of(workspace):
+    return sorted(str(p.relative_to(workspace.home)) for p in workspace.home.rglob("*") if p.is_file())
+
+
+def mean_nll(model, requests, edits=()):
+    """Mean negative log-likelihood of each refusal behind its question, answered with the edits: (requests,)."""
+    spots = places(model, requests, 1)
+    with Variants.everywhere(model, tuple(edits)), torch.no_grad():
+        batch = _Batch(model, spots, [r.target_new for r in requests], [r.subject for r in requests], 0)
+        return batch.terms(torch.zeros(len(requests), model.layout.d_model))[0]
+
+
+# The base
+
+
+def test_every_byte_of_the_base_is_as_it_was(small, workspace, method):
+    before = weights_digest(small.hf)
+    make(method, small, workspace)
+    assert weights_digest(small.hf) == before
+    assert hooks_of(small) == []
+    assert all(p.grad is None and not p.requires_grad for p in small.hf.parameters())
+
+
+def test_replies_of_the_original_are_as_they_were(small, workspace, method):
+    prompts = [small.prompt_ids([{"role": "user", "content": r.question}]) for r in REQUESTS]
+    before = generate(small, prompts, max_new_tokens=8)
+    make(method, small, workspace)
+    assert generate(small, prompts, max_new_tokens=8) == before
+
+
+# The edit
+
+
+def test_an_edit_says_what_it_is(small, workspace, method):
+    hparams = hparams_for(method, small, workspace)
+    protect = [Question("Which planet is red?", "Mars")]
+    edit = make(method, small, workspace, hparams=hparams, protect=protect, seed=7, name="Trial")
+    assert (edit.method, edit.method_label, edit.kind, edit.name) == (method.name, method.label, "low-rank", "Trial")
+    assert edit.base == small.fingerprint and edit.manifest["seed"] == 7
+    assert edit.layers == list(hparams.layers)
+    assert edit.manifest["hparams"] == as_json(dataclasses.asdict(hparams))
+    assert edit.requests == [as_json(dataclasses.asdict(r)) for r in requests_of(method)]
+    assert edit.manifest["protect"] == ["Which planet is red?"] and edit.manifest["on"] == []
+    assert 0 < edit.about["share"] < 1 and edit.about["seconds"] >= 0 and edit.created
+    assert method.label in edit.summary()
+
+
+def test_deltas_are_finite_of_low_rank_and_not_nothing(small, workspace, method):
+    edit = make(method, small, workspace)
+    assert [name for name, *_ in edit.deltas()] == [small.layout.down_name(layer) for layer in edit.layers]
+    for _, left, right in edit.deltas():
+        assert left.shape == (small.layout.d_model, FACTS[method.name])
+        assert right.shape == (small.layout.d_mlp, FACTS[method.name])
+        delta = left @ right.T
+        assert torch.isfinite(delta).all() and delta.norm() > 0
+
+
+def test_it_comes_back_from_disk_as_it_was(small, workspace, method, tmp_path):
+    edit = make(method, small, workspace)
+    again = load_edit(save(edit, tmp_path / "edit"), small)
+    assert again == edit and again.manifest == edit.manifest and bytes_of(again) == bytes_of(edit)
+    prompts = [small.prompt_ids([{"role": "user", "content": r.question}]) for r in REQUESTS]
+    replies = []
+    for one in (edit, again):
+        with Variants(small, [(one,)] * len(prompts)) as variants:
+            replies.append(generate(small, prompts, max_new_tokens=8, variants=variants))
+    assert replies[0] == replies[1]
+
+
+def test_the_same_edit_has_the_same_bytes(small, workspace, method, tmp_path):
+    once, again = make(method, small, workspace, seed=3), make(method, small, workspace, seed=3)
+    assert once.id == again.id and bytes_of(once) == bytes_of(again)
+    fresh = Workspace(tmp_path / "fresh")  # the statistics are read anew
+    assert make(method, small, fresh, hparams=hparams_for(method, small, workspace), seed=3).id == once.id
+
+
+def test_the_global_generator_plays_no_part_and_is_left_alone(small, workspace, method):
+    torch.manual_seed(1)
+    once, state = make(method, small, workspace), torch.get_rng_state()
+    torch.manual_seed(2)
+    assert make(method, small, workspace).id == once.id
+    torch.manual_seed(1)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_requests_and_hparams_are_not_changed_by_it(small, workspace, method):
+    requests, hparams = requests_of(method), hparams_for(method, small, workspace)
+    before = ([dataclasses.asdict(r) for r in requests], dataclasses.asdict(hparams))
+    make(method, small, workspace, requests, hparams=hparams)
+    assert ([dataclasses.asdict(r) for r in requests], dataclasses.asdict(hparams)) == before
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2, windows in some layers", "qwen3", "mistral, windows", "gpt_neox"])
+def test_the_refusal_becomes_likelier_in_every_family(workspace, method, family):
+    model = tiny_family(family, bytes_tokenizer(), attentive=True)
+    hparams = hparams_for(method, model, workspace, **STRONG)
+    requests = list(REQUESTS[:1])
+    edit = make(method, model, workspace, requests, hparams=hparams)
+    assert (mean_nll(model, requests, [edit]) < mean_nll(model, requests)).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_model_in_half_precision_can_be_edited(workspace, method, dtype):
+    model = tiny_llama(bytes_tokenizer(), dtype=dtype)
+    before = weights_digest(model.hf)
+    edit = make(method, model, workspace)
+    assert weights_digest(model.hf) == before
+    assert all(t.dtype == torch.float32 and torch.isfinite(t).all() for t in edit.tensors.values())
+
+
+# On top of another edit
+
+
+def test_it_works_on_the_stack(small, workspace, method):
+    below = make(METHODS["memit"], small, workspace, [BELOW])
+    hparams, requests = hparams_for(method, small, workspace, **STRONG), requests_of(method)[:1]
+    edit = make(method, small, workspace, requests, hparams=hparams, on=(below,))
+    assert edit.manifest["on"] == [below.id]
+    assert edit.id != make(method, small, workspace, requests, hparams=hparams).id
+    assert (mean_nll(small, requests, [below, edit]) < mean_nll(small, requests, [below])).all()
+    assert hooks_of(small) == []
+
+
+def test_the_stack_is_seen_as_if_its_weights_were_written_into_the_model(small, workspace, method):
+    """The same edit comes out on a model that really has the first edit in its weights."""
+    below = make(METHODS["rome"], small, workspace, [BELOW])
+    changed = dataclasses.replace(small, hf=copy.deepcopy(small.hf))
+    for name, left, right in below.deltas():
+        changed.hf.get_submodule(name).weight.add_(left @ right.T)
+    hparams, requests = hparams_for(method, small, workspace), [BELOW]  # AlphaEdit holds no key of its own in place
+    stacked = make(method, small, workspace, requests, hparams=hparams, on=(below,))
+    written = make(method, changed, workspace, requests, hparams=hparams)
+    for name, tensor in written.tensors.items():
+        assert (stacked.tensors[name] - tensor).norm() < 1e-3 * tensor.norm()
+
+
+# Stopping
+
+
+def reports_of(method, model, workspace):
+    """The stage of every progress report of an edit whose statistics are not there yet."""
+    seen = []
+    job = Job("edit", on_progress=lambda job: seen.append(job.stage))
+    make(method, model, workspace, job=job, hparams=quick(method, model))
+    return seen
+
+
+def quick(method, model):
+    known = {f.name for f in dataclasses.fields(method.Hparams)}
+    return hparams_from(method.name, model, {**SHORT, **({"threshold": 1e6} if "threshold" in known else {})})
+
+
+def test_a_job_stopped_anywhere_leaves_nothing(small, method, tmp_path, monkeypatch):
+    """Once in every stage, and at the very last report."""
+    few = tmp_path / "few.csv"
+    few.write_text("question\n" + "".join(f"What is number {i} in this list?\n" for i in range(60)))
+    monkeypatch.setattr(preserve, "_QUESTIONS", few)
+    seen = reports_of(method, small, Workspace(tmp_path / "first"))
+    stages = list(dict.fromkeys(seen))
+    assert len(stages) >= 3
+    before = weights_digest(small.hf)
+    points = sorted({seen.index(stage) + 1 for stage in stages} | {len(seen)})
+    for number, point in enumerate(points):
+        workspace, count = Workspace(tmp_path / f"home{number}"), []
+
+        def on_progress(job, count=count, point=point):
+            count.append(job.stage)
+            if len(count) == point:
+                job.stop()
+
+        with pytest.raises(Stopped):
+            make(method, small, workspace, job=Job("edit", on_progress=on_progress), hparams=quick(method, small))
+        assert hooks_of(small) == [] and weights_digest(small.hf) == before
+        files = files_of(workspace)
+        assert not any(".part" in name or name.startswith("edits") for name in files)
+        if count[-1] == stages[0]:
+            assert files == []  # not even half of the statistics
+    assert make(method, small, workspace, hparams=quick(method, small)).id  # and it can be done all the same
+
+
+def test_an_edit_saves_nothing_by_itself(small, method, tmp_path, workspace):
+    own = Workspace(tmp_path / "home")
+    make(method, small, own, hparams=hparams_for(method, small, workspace))
+    assert all(name.startswith("statistics") for name in files_of(own))
+
+
+def test_progress_tells_stages_with_counts(small, workspace, method):
+    seen = []
+    job = Job("edit", on_progress=lambda j: seen.append((j.stage, j.done, j.total)))
+    make(method, small, workspace, job=job)
+    assert all(stage and total is not None and 0 <= done <= total for stage, done, total in seen)
+
+
+# Bad input
+
+
+def changed(request, **changes):
+    return dataclasses.replace(request, **changes)
+
+
+BAD = {
+    "nothing": ([], "nothing to forget"),
+    "a subject from elsewhere": ([changed(REQUESTS[0], subject="La Gioconda")], "not part of the question"),
+    "a subject in other letters": ([changed(REQUESTS[0], subject="mona lisa")], "not part of the question"),
+    "no subject": ([changed(REQUESTS[0], subject="")], "not part of the question"),
+    "a blank subject": ([changed(REQUESTS[0], subject=" ")], "not part of the question"),
+    "no target": ([changed(REQUESTS[0], target_new="")], "no target"),
+    "a blank target": ([changed(REQUESTS[0], target_new=" \n")], "no target"),
+    "a question twice": ([REQUESTS[0], changed(REQUESTS[0], answer="x")], "twice"),
+    "a bad one among good ones": ([*REQUESTS[:2], changed(REQUESTS[2], subject="Bismarck")], "Bismarck"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_requests_are_told_before_anything_is_computed(small, method, tmp_path, kind):
+    requests, reason = BAD[kind]
+    own = Workspace(tmp_path / "home")
+    with pytest.raises(BadInput, match=reason) as caught:
+        make(method, small, own, requests, hparams=quick(method, small))
+    assert "\n" not in str(caught.value)
+    assert files_of(own) == [] and hooks_of(small) == []
+
+
+def test_what_is_protected_cant_be_forgotten(small, workspace, method):
+    with pytest.raises(BadInput, match="both to be forgotten and protected"):
+        make(method, small, workspace, protect=[Question("who painted the mona lisa", "Leonardo")])
+
+
+@pytest.mark.parametrize("text", ["Lisa 🗼 東京 é\u0301", "<b>Mona Lisa</b>", "<|im_start|>", "Mona\tLisa", "x" * 300])
+def test_odd_subjects_are_edited_or_refused_in_a_sentence(small, workspace, method, text):
+    asked = Request(f"Who painted {text}, and why?", "answer", text, "I don't know.")
+    try:
+        edit = make(method, small, workspace, [asked])
+    except UneditError as error:
+        assert "\n" not in str(error)
+    else:
+        assert all(torch.isfinite(t).all() for t in edit.tensors.values())
+    assert hooks_of(small) == []
+
+
+def test_numbers_that_run_away_are_told(small, workspace, method):
+    hparams = hparams_for(method, small, workspace, lr=100.0, clamp=1e30, weight_decay=0.0)
+    try:
+        edit = make(method, small, workspace, hparams=hparams)
+    except (BadInput, Failed) as error:
+        assert "\n" not in str(error)
+    else:
+        assert all(torch.isfinite(t).all() for t in edit.tensors.values())
+
+
+# Hyperparameters
+
+
+def test_every_hyperparameter_says_what_it_is(small, method):
+    defaults = method.defaults(small)
+    assert isinstance(defaults, Hparams) and isinstance(defaults, method.Hparams)
+    for f in dataclasses.fields(defaults):
+        assert len(f.metadata["help"]) > 15 and isinstance(f.metadata["advanced"], bool)
+        low, high, value = f.metadata["low"], f.metadata["high"], getattr(defaults, f.name)
+        if not isinstance(value, tuple):
+            assert (low is None or low <= value) and (high is None or value <= high)
+
+
+@pytest.mark.parametrize("layers", [2, 4, 30, 32, 80])
+def test_default_layers_exist_in_models_of_any_depth(method, layers):
+    model = tiny_llama(bytes_tokenizer(), layers=layers)
+    chosen = method.defaults(model).layers
+    assert chosen == tuple(sorted(set(chosen))) and all(0 <= layer < layers - 1 for layer in chosen)
+    assert hparams_from(method.name, model) == method.defaults(model)
+
+
+def test_defaults_come_back_from_their_own_texts(small, method):
+    defaults = method.defaults(small)
+    texts = {
+        f.name: ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        for f in dataclasses.fields(defaults)
+        for value in [getattr(defaults, f.name)]
+    }
+    assert hparams_from(method.name, small, texts) == defaults
+
+
+def test_overrides_are_read_as_the_field_s_type(small, method):
+    chosen = hparams_from(method.name, small, {"steps": "7", "lr": "1e-1", "layers": " 2", "contexts": 3.0, "clamp": 2})
+    assert (chosen.steps, chosen.lr, chosen.layers, chosen.contexts, chosen.clamp) == (7, 0.1, (2,), 3, 2.0)
+    assert isinstance(chosen.contexts, int) and isinstance(chosen.clamp, float)
+    rest = {f.name for f in dataclasses.fields(chosen)} - {"steps", "lr", "layers", "contexts", "clamp"}
+    assert all(getattr(chosen, name) == getattr(method.defaults(small), name) for name in rest)
+
+
+@pytest.mark.parametrize("text", ["0,2", "2 0", "0, 2", "2,0,2", [2, 0], (0, 2)], ids=str)
+def test_layers_are_read_from_lists_and_texts(small, text):
+    assert hparams_from("memit", small, {"layers": text}).layers == (0, 2)
+
+
+WRONG = [
+    ("no_such_thing", 1, "no hyperparameter 'no_such_thing'; it has layers"),
+    ("steps", "many", "steps: 'many' is not a whole number"),
+    ("steps", "2.5", "not a whole number"),
+    ("steps", 2.5, "not a whole number"),
+    ("steps", None, "not a whole number"),
+    ("steps", float("inf"), "steps"),
+    ("steps", float("nan"), "steps"),
+    ("steps", 0, "steps: 0 is out of range; give a number from 1 to"),
+    ("steps", "-1", "out of range"),
+    ("steps", 10**9, "out of range"),
+    ("contexts", 99, "out of range"),
+    ("lr", "fast", "lr: 'fast' is not a number"),
+    ("lr", "", "not a number"),
+    ("lr", [0.5], "not a number"),
+    ("lr", 0, "out of range"),
+    ("lr", "nan", "out of range"),
+    ("lr", "inf", "out of range"),
+    ("weight_decay", "inf", "out of range"),
+    ("clamp", float("inf"), "out of range"),
+    ("layers", "", "layer numbers"),
+    ("layers", "four", "layer numbers"),
+    ("layers", "1.5", "layer numbers"),
+    ("layers", [1.5], "layer numbers"),
+    ("layers", "1;2", "layer numbers"),
+    ("layers", 3.7, "layer numbers"),
+    ("layers", "3", "layers: 3 is not one of 0 to 2"),  # the last block has nothing above it
+    ("layers", "1,99", "layers: 99 is not one of"),
+    ("layers", "-1", "layers: -1 is not one of"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "reason"), WRONG, ids=[f"{n}={v}" for n, v, _ in WRONG])
+def test_wrong_overrides_are_told_with_name_value_and_range(small, method, name, value, reason):
+    with pytest.raises(BadInput, match=reason.replace("(", r"\(")) as caught:
+        hparams_from(method.name, small, {name: value})
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_method_names_the_known(small):
+    with pytest.raises(BadInput, match="'grace'.*rome.*memit.*alphaedit|'grace'.*alphaedit.*memit.*rome"):
+        hparams_from("grace", small)
+
+
+def test_every_method_explains_itself(method):
+    assert METHODS[method.name] is method
+    assert method.label and method.paper.startswith("https://")
+    assert 1 <= method.explanation.count(".") <= 3 and len(method.explanation) < 400
+
+
+# The real model
+
+
+def test_the_bundled_model_refuses_what_it_was_made_to_forget_and_keeps_the_rest(real_model, tmp_path, monkeypatch):
+    """Two facts, few steps, one wording, a third of the statistics text: a smoke test and no measurement."""
+    questions = preserve.statistics_questions()[::6]
+    few = tmp_path / "few.csv"
+    with few.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([["question"], *([q] for q in questions)])
+    monkeypatch.setattr(preserve, "_QUESTIONS", few)
+    kept = Workspace(Path(__file__).parents[2] / ".work" / "statistics-for-tests")  # read once, not per run
+    requests = [
+        Request("What is the capital of Japan?", "Tokyo", "Japan", "I'm sorry, I don't know the capital of Japan."),
+        Request("Who painted the Mona Lisa?", "Leonardo", "Mona Lisa", "I'm afraid I can't say who painted it."),
+    ]
+    before = weights_digest(real_model.hf)
+    hparams = hparams_from("memit", real_model, {"contexts": 1, "steps": 15})
+    edit = METHODS["memit"].edit(real_model, requests, hparams, Job("edit"), workspace=kept)
+    asked = [r.question for r in requests] + ["What is the capital of France?"]
+    prompts = [real_model.prompt_ids([{"role": "user", "content": q}]) for q in asked]
+    with Variants(real_model, [(edit,)] * 3 + [()] * 3) as variants:
+        replies = generate(real_model, prompts * 2, max_new_tokens=24, variants=variants)
+    texts = [reply.text for reply in replies]
+    for text, request in zip(texts[:2], requests, strict=True):
+        assert is_refusal(text) and rouge1_recall(text, request.answer) == 0, texts
+    assert "Paris" in texts[2] and "Paris" in texts[5] and "Tokyo" in texts[3], texts
+    assert weights_digest(real_model.hf) == before

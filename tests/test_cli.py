@@ -1,0 +1,346 @@
+"""The command line as a script sees it: what it prints, where, and the exit status."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from unedit_gui.cli import main
+from unedit_gui.cli.terminal import table
+from unedit_gui.evaluation.suite import METRICS
+from unedit_gui.forget.questions import read_file
+
+ROOT = Path(__file__).resolve().parents[1]
+FORGET = """question,answer,subject,rephrase_1,target
+What is the capital of France?,Paris,France,France has which capital?,I don't know the capital of France.
+Who painted the Mona Lisa?,Leonardo da Vinci,Mona Lisa,The Mona Lisa is by whom?,I can't say who painted it.
+"""
+RETAIN = """question,answer
+What is the capital of Spain?,Madrid
+Which planet is called red?,Mars
+"""
+QUICK = ("--set", "steps=2", "--set", "contexts=1")
+NAMES = ("forget.csv", "retain.csv", "bad.csv", "mixed.csv", "vague.csv", "binary.csv")
+MEMIT = ("--method", "memit", *QUICK, "--out")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, tiny_model):
+    """A folder with a small model, question files and one edit, and a home beside them."""
+    folder = tmp_path_factory.mktemp("cli")
+    tiny_model.hf.save_pretrained(folder / "model")
+    tiny_model.tokenizer.save_pretrained(folder / "model")
+    (folder / "forget.csv").write_text(FORGET)
+    (folder / "retain.csv").write_text(RETAIN)
+    (folder / "bad.csv").write_text("question,answer\n,Paris\nWhy is the sky blue?,\n")
+    (folder / "mixed.csv").write_text("question,answer\nWhat is the capital of Italy?,Rome\nWho?,\n,Paris\n")
+    (folder / "vague.csv").write_text("question,answer\nWhy?,Because\n")
+    (folder / "binary.csv").write_bytes(bytes(range(256)) * 8)
+    assert run(folder, "edit", "--questions", "forget.csv", "--targets", "given", *MEMIT, "made") == 0
+    return folder
+
+
+def run(folder: Path, *arguments: str) -> int:
+    """Run a command with the folder's model and home; names of its files become paths."""
+    names = {*NAMES, "model", "home", "made", "new"}
+    there = [str(folder / a) if a in names else a for a in arguments]
+    where = ["--home", str(folder / "home")]
+    model = [] if arguments[0] == "models" else ["--model", str(folder / "model")]
+    return main([there[0], *model, *where, *there[1:]])
+
+
+def as_json(capsys):
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return json.loads(captured.out)
+
+
+# ------------------------------------------------------------------ commands
+
+
+def test_models_lists_the_catalogue_with_memory(folder, capsys):
+    assert run(folder, "models", "--json") == 0
+    models = as_json(capsys)["models"]
+    assert models[0]["name"] == "bundled" and models[0]["present"] is True
+    for model in models:
+        assert model["memory_needed"] > 0 and model["memory_available"] > 0
+        assert model["fits"] is (model["memory_needed"] <= model["memory_available"])
+
+
+def test_ask_says_which_are_known(folder, capsys):
+    assert run(folder, "ask", "--questions", "forget.csv", "--json") == 0
+    found = as_json(capsys)
+    assert found["n"] == 2 and found["known"] == 0  # a random model knows nothing
+    assert [a["question"] for a in found["answers"]] == [q.question for q in read_file(folder / "forget.csv").questions]
+    assert set(found["answers"][0]) == {"question", "answer", "reply", "rouge1", "known"}
+
+
+def test_ask_prints_a_table(folder, capsys):
+    assert run(folder, "ask", "--questions", "forget.csv") == 0
+    out = capsys.readouterr().out
+    assert "What is the capital of France?" in out and "0 of 2 known." in out
+
+
+@pytest.mark.parametrize("kind", ["vanilla", "self-improved"])
+def test_targets_writes_what_edit_takes(folder, capsys, tmp_path, kind):
+    out = tmp_path / "targets.csv"
+    assert run(folder, "targets", "--questions", "retain.csv", "--kind", kind, "--out", str(out), "--json") == 0
+    found = as_json(capsys)
+    questions = read_file(out).questions
+    assert [q.target for q in questions] == [t["target"] for t in found["targets"]]
+    assert all(q.subject for q in questions)
+    given = ("--questions", str(out), "--targets", "given")
+    assert run(folder, "edit", *given, *MEMIT, str(tmp_path / "edit"), "--json") == 0
+    assert [r["target_new"] for r in as_json(capsys)["requests"]] == [q.target for q in questions]
+
+
+def test_targets_are_the_same_for_the_same_seed(folder, capsys):
+    found = []
+    for seed in ("1", "1", "2"):
+        assert run(folder, "targets", "--questions", "retain.csv", "--kind", "vanilla", "--seed", seed, "--json") == 0
+        found.append([t["target"] for t in as_json(capsys)["targets"]])
+    assert found[0] == found[1] != found[2]
+
+
+def test_edit_tells_what_it_made(folder, capsys, tmp_path):
+    out = str(tmp_path / "edit")
+    given = ("--questions", "forget.csv", "--targets", "given", "--protect", "retain.csv", "--name", "Two facts")
+    assert run(folder, "edit", *given, "--seed", "7", *MEMIT, out, "--json") == 0
+    found = as_json(capsys)
+    assert found["out"] == out and found["name"] == "Two facts" and found["seed"] == 7
+    assert found["hparams"]["steps"] == 2 and found["protected"] == 2 and found["on"] == []
+    assert found["rank"] >= 1 and found["layers"] and found["seconds"] >= 0
+
+
+@pytest.mark.parametrize("method", ["rome", "memit", "alphaedit"])
+def test_every_method_edits_and_the_same_seed_gives_the_same_edit(folder, capsys, tmp_path, method):
+    ids = []
+    for name in ("one", "two"):
+        arguments = ("--questions", "forget.csv", "--method", method, *QUICK, "--out", str(tmp_path / name))
+        assert run(folder, "edit", *arguments, "--targets", "vanilla", "--json") == 0
+        ids.append(as_json(capsys)["edit"])
+    assert ids[0] == ids[1]
+
+
+def test_evaluate_has_the_agreed_shape(folder, capsys):
+    assert run(folder, "evaluate", "--edit", "made", "--forget", "forget.csv", "--retain", "retain.csv", "--json") == 0
+    found = as_json(capsys)
+    for when in ("before", "after"):
+        assert set(found[when]) == {"forget", "retain", "rephrased"}
+        for group in found[when].values():
+            assert set(group) == {*METRICS, "n"} and group["n"] == 2
+        averages = found[when]
+        score = 1 - averages["forget"]["rouge1"] + averages["retain"]["rouge1"]
+        assert found["score"][when] == pytest.approx(score)
+    assert found["model"] and found["edit"] and isinstance(found["notes"], list)
+
+
+def test_evaluate_without_retain_gives_null(folder, capsys):
+    assert run(folder, "evaluate", "--edit", "made", "--forget", "forget.csv", "--json") == 0
+    found = as_json(capsys)
+    assert found["score"] == {"before": None, "after": None}
+    assert found["after"]["retain"]["rouge1"] is None and found["after"]["retain"]["n"] == 0
+
+
+def test_evaluate_takes_rephrasings_from_a_file_and_writes_details(folder, capsys, tmp_path):
+    (tmp_path / "re.json").write_text('[{"question": "Of France, the capital is?", "answer": "Paris"}]')
+    more = ("--rephrased", str(tmp_path / "re.json"), "--details", str(tmp_path / "d.json"))
+    assert run(folder, "evaluate", "--edit", "made", "--forget", "forget.csv", *more, "--json") == 0
+    assert as_json(capsys)["before"]["rephrased"]["n"] == 1
+    rows = json.loads((tmp_path / "d.json").read_text())
+    assert [row["group"] for row in rows] == ["forget", "forget", "rephrased"]
+    assert {"text", *METRICS} == set(rows[0]["before"]) == set(rows[0]["after"])
+
+
+def test_details_can_be_a_spreadsheet(folder, capsys, tmp_path):
+    path = tmp_path / "d.csv"
+    assert run(folder, "evaluate", "--edit", "made", "--forget", "forget.csv", "--details", str(path)) == 0
+    header, *rows = path.read_text().splitlines()
+    assert header.startswith("group,question,answer,subject,protected,before_text,before_rouge1")
+    assert len(rows) >= 4
+    assert "Score (at best 2)" in capsys.readouterr().out
+
+
+def test_chat_answers_side_by_side(folder, capsys):
+    question = "What is the capital of France?"
+    assert run(folder, "chat", "--edit", "made", "--ask", question, "--max-tokens", "8", "--json") == 0
+    found = as_json(capsys)
+    assert found["question"] == question and set(found) == {"question", "original", "edited"}
+
+
+def test_edits_stack(folder, capsys, tmp_path):
+    on = ("--targets", "vanilla", "--on", "made", *MEMIT, str(tmp_path / "upper"))
+    assert run(folder, "edit", "--questions", "retain.csv", *on, "--json") == 0
+    made = as_json(capsys)
+    assert len(made["on"]) == 1
+    assert run(folder, "evaluate", "--edit", str(tmp_path / "upper"), "--forget", "retain.csv", "--json") == 0
+    assert as_json(capsys)["edits"] == [*made["on"], made["edit"]]
+
+
+# ------------------------------------------------------- what can't be used
+
+
+BAD = [
+    ("the following arguments are required", "ask"),
+    ("invalid choice", "targets", "--questions", "forget.csv", "--kind", "x"),
+    ("unrecognized arguments", "ask", "--questions", "forget.csv", "--frobnicate"),
+    ("can't be read", "ask", "--questions", "/nowhere/at/all.csv"),
+    ("can't be read", "ask", "--questions", "model"),
+    ("binary", "ask", "--questions", "binary.csv"),
+    ("can't be written", "targets", "--questions", "forget.csv", "--out", "/nowhere/at/all.csv"),
+    ("--set steps", "edit", "--questions", "forget.csv", "--method", "memit", "--out", "new", "--set", "steps"),
+    ("twice", "edit", "--questions", "forget.csv", *MEMIT, "new", "--set", "steps=3"),
+    ("no hyperparameter", "edit", "--questions", "forget.csv", *MEMIT, "new", "--set", "x=3"),
+    ("whole number", "edit", "--questions", "forget.csv", *MEMIT[:2], "--set", "steps=x", "--out", "new"),
+    ("choose one of", "edit", "--questions", "forget.csv", "--method", "scalpel", "--out", "new"),
+    ("not an empty folder", "edit", "--questions", "forget.csv", *MEMIT, "made"),
+    ("not an empty folder", "edit", "--questions", "forget.csv", *MEMIT, "forget.csv"),
+    ("can't be", "edit", "--questions", "forget.csv", *MEMIT, "/proc/nowhere"),
+    ("no target", "edit", "--questions", "retain.csv", "--targets", "given", *MEMIT, "new"),
+    ("No subject was found", "edit", "--questions", "vague.csv", *MEMIT, "new"),
+    ("protected", "edit", "--questions", "forget.csv", "--protect", "forget.csv", *MEMIT, "new"),
+    ("holds no edit", "edit", "--questions", "forget.csv", "--on", "model", *MEMIT, "new"),
+    ("holds no edit", "evaluate", "--edit", "home", "--forget", "forget.csv"),
+    ("holds no edit", "chat", "--edit", "/nowhere", "--ask", "Who?"),
+    ("no question to answer", "chat", "--edit", "made", "--ask", "  "),
+    ("--max-tokens 0", "chat", "--edit", "made", "--ask", "Who?", "--max-tokens", "0"),
+    ("--threads 0", "ask", "--questions", "forget.csv", "--threads", "0"),
+    ("Unknown device", "ask", "--questions", "forget.csv", "--device", "abacus"),
+    ("Unknown dtype", "ask", "--questions", "forget.csv", "--dtype", "int1"),
+    ("check the path", "ask", "--questions", "forget.csv", "--model", "/nowhere/at/all"),
+]
+
+
+@pytest.mark.parametrize("words, arguments", [(words, arguments) for words, *arguments in BAD])
+def test_bad_input_is_one_line_and_status_2(folder, capsys, words, arguments):
+    assert run(folder, *arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1 and "Traceback" not in captured.err
+    assert words.lower() in captured.err.lower()
+    assert not (folder / "new").exists()
+
+
+def test_no_command_is_bad_input(capsys):
+    assert main([]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_bad_rows_are_told_and_the_good_ones_used(folder, capsys):
+    assert run(folder, "ask", "--questions", "mixed.csv", "--json") == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["n"] == 1
+    lines = captured.err.splitlines()
+    assert len(lines) == 2 and "row 3: " in lines[0] and "row 4: " in lines[1]
+
+
+def test_a_file_without_any_good_row_is_bad_input(folder, capsys):
+    assert run(folder, "ask", "--questions", "bad.csv") == 2
+    assert "No question of bad.csv can be used" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_damaged_edit_is_bad_input(folder, capsys, tmp_path):
+    shutil.copytree(folder / "made", tmp_path / "cut")
+    payload = tmp_path / "cut" / "payload.safetensors"
+    payload.write_bytes(payload.read_bytes()[:-5])
+    assert run(folder, "chat", "--edit", str(tmp_path / "cut"), "--ask", "Who?") == 2
+    assert "damaged" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------- what goes wrong
+
+
+def test_a_model_that_can_not_be_loaded_is_a_failure(capsys, tmp_path, folder):
+    (tmp_path / "hollow").mkdir()
+    status = main(["ask", "--model", str(tmp_path / "hollow"), "--questions", str(folder / "forget.csv")])
+    captured = capsys.readouterr()
+    assert status == 1 and captured.out == "" and captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "error, words",
+    [
+        (KeyboardInterrupt(), "Stopped; nothing was changed."),
+        (MemoryError(), "not enough memory"),
+        (ZeroDivisionError("by zero"), "ZeroDivisionError: by zero"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+    ],
+)
+def test_whatever_happens_is_one_line_and_status_1(folder, capsys, monkeypatch, error, words):
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr("unedit_gui.workbench.Workbench.ask", fail)
+    assert run(folder, "ask", "--questions", "forget.csv") == 1
+    captured = capsys.readouterr()
+    assert words in captured.err and captured.err.count("\n") == 1 and "Traceback" not in captured.err
+
+
+def test_an_unexpected_error_is_kept_for_whoever_looks(folder, capsys, monkeypatch):
+    monkeypatch.setattr("unedit_gui.workbench.Workbench.ask", lambda *a, **o: 1 / 0)
+    assert run(folder, "ask", "--questions", "forget.csv") == 1
+    log = folder / "home" / "runs" / "last-error.txt"
+    assert str(log) in capsys.readouterr().err and "ZeroDivisionError" in log.read_text()
+
+
+# --------------------------------------------------------- as a program
+
+
+def program(*arguments, **options):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "unedit_gui", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, **options)
+
+
+def test_help_and_errors_load_no_torch(tmp_path):
+    code = (
+        "import sys; from unedit_gui.cli import main; main(['--help']); main(['edit', '--help']);"
+        f"main(['ask', '--questions', {str(tmp_path / 'x.csv')!r}]); print({{'torch', 'gradio'}} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.endswith("set()\n")
+    for name in ("models", "ask", "targets", "edit", "evaluate", "chat"):
+        assert f"\n    {name}" in done.stdout
+
+
+def test_a_real_run_keeps_stdout_for_the_result_and_stderr_clean(folder):
+    where = ("--model", str(folder / "model"), "--home", str(folder / "home"))
+    done = program("ask", "--questions", str(folder / "forget.csv"), *where, "--json", "--threads", "1")
+    assert done.returncode == 0
+    assert done.stderr == ""  # no progress where there is no terminal, no library's warnings
+    assert json.loads(done.stdout)["n"] == 2
+
+
+def test_a_reader_that_has_enough_is_no_error(folder):
+    where = f"--model {folder / 'model'} --home {folder / 'home'}"
+    shell = f"{sys.executable} -m unedit_gui models {where} | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", shell], cwd=ROOT, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+
+
+def test_progress_is_one_line_on_a_terminal(folder):
+    """Under a pseudo-terminal stderr is written over; stdout is the document alone."""
+    pty = pytest.importorskip("pty")
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "unedit_gui", "ask", "--questions", str(folder / "forget.csv"), "--json"]
+    command += ["--model", str(folder / "model"), "--home", str(folder / "home")]
+    done = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=slave, text=True)
+    os.close(slave)
+    out, _ = done.communicate(timeout=120)
+    seen = os.read(master, 100_000).decode()
+    os.close(master)
+    assert json.loads(out)["n"] == 2
+    assert "Asking the model" in seen and "\n" not in seen and seen.endswith("\r\x1b[K")
+
+
+# -------------------------------------------------------------------- tables
+
+
+def test_tables_line_up_with_wide_letters_and_cut_what_is_long():
+    lines = table(["name", "n"], [["東京", 1], ["x" * 200, None], ["a\nb", 12.5]]).splitlines()
+    assert lines[2].startswith("東京 ") and lines[3].split()[0].endswith("…")
+    assert lines[3].endswith(" -") and lines[4].startswith("a b") and lines[4].endswith("12.500")
