@@ -131,8 +131,7 @@
       event.preventDefault();
       document.querySelectorAll("#steps [role=tab]")[Number(event.code.slice(5)) - 1]?.click();
     } else if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
-      const stops = [...document.querySelectorAll("[data-stops]")];
-      (stops.find((el) => el.offsetParent) ?? stops[0])?.click();
+      [...document.querySelectorAll("[data-stops]")].filter((el) => el.checkVisibility()).pop()?.click();
     } else if (event.key === "?" && !typing(document.activeElement) && !document.activeElement?.matches("input, textarea")) {
       document.querySelector("#keys-dialog")?.showModal();
     }

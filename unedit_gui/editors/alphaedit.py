@@ -37,15 +37,19 @@ from .values import Objective, solve
 class AlphaEditHparams(Hparams):
     layers: tuple[int, ...] = hparam((4, 5, 6, 7, 8), "Layers that are changed; z is found at the last one.")
     threshold: float = hparam(
-        0.01,
+        0.1,
         "Eigenvalue of C below which a direction counts as free. Lower keeps more and forgets less.",
         low=0,
     )
-    l2: float = hparam(1.0, "L2: penalty on the size of the change.", low=1e-9)
-    contexts: int = hparam(6, "In how many wordings around the question each fact is edited.", low=1, high=8)
-    steps: int = hparam(25, "Optimisation steps for each new value.", low=1, high=500, advanced=True)
-    lr: float = hparam(0.5, "Step size of that optimisation (Adam).", low=1e-6, high=100, advanced=True)
-    weight_decay: float = hparam(1e-3, "Penalty on the size of the change.", low=0, advanced=True)
+    l2: float = hparam(3.0, "L2: penalty on the size of the change.", low=1e-9)
+    contexts: int = hparam(2, "In how many wordings around the question each fact is edited.", low=1, high=8)
+    steps: int = hparam(20, "Optimisation steps for each new value.", low=1, high=500, advanced=True)
+    lr: float = hparam(
+        0.15, "First step of that optimisation, in lengths of the original vector.", low=1e-6, high=10, advanced=True
+    )
+    weight_decay: float = hparam(
+        1.0, "Penalty on the size of the change: a small one does less harm.", low=0, advanced=True
+    )
     clamp: float = hparam(4.0, "Longest change allowed, in lengths of the original vector.", low=1e-3, advanced=True)
     kl_factor: float = hparam(0.0625, "How strongly the meaning of the subject is held in place.", low=0, advanced=True)
 

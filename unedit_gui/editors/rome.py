@@ -33,10 +33,14 @@ from .values import Objective, solve
 @dataclass(frozen=True)
 class RomeHparams(Hparams):
     layers: tuple[int, ...] = hparam((5,), "The layer that is changed.")
-    contexts: int = hparam(6, "In how many wordings around the question each fact is edited.", low=1, high=8)
-    steps: int = hparam(25, "Optimisation steps for each new value.", low=1, high=500, advanced=True)
-    lr: float = hparam(0.5, "Step size of that optimisation (Adam).", low=1e-6, high=100, advanced=True)
-    weight_decay: float = hparam(1e-3, "Penalty on the size of the change.", low=0, advanced=True)
+    contexts: int = hparam(2, "In how many wordings around the question each fact is edited.", low=1, high=8)
+    steps: int = hparam(20, "Optimisation steps for each new value.", low=1, high=500, advanced=True)
+    lr: float = hparam(
+        0.15, "First step of that optimisation, in lengths of the original vector.", low=1e-6, high=10, advanced=True
+    )
+    weight_decay: float = hparam(
+        1.0, "Penalty on the size of the change: a small one does less harm.", low=0, advanced=True
+    )
     clamp: float = hparam(4.0, "Longest change allowed, in lengths of the original vector.", low=1e-3, advanced=True)
     kl_factor: float = hparam(0.0625, "How strongly the meaning of the subject is held in place.", low=0, advanced=True)
 
@@ -80,7 +84,7 @@ def edit(
         job.progress("Editing fact by fact", index, len(requests), request.subject)
         spots = places(model, [request], hparams.contexts)
         with Variants.everywhere(model, on), applied(model, {layer: (left, right)}):
-            keys, _ = keys_and_outputs(model, spots[0], [layer], job=job)
+            keys, outputs = keys_and_outputs(model, spots[0], [layer], job=job)
             k = keys[layer].mean(1)
             v0 = W @ k + left @ (right.T @ k)
             solved = solve(
@@ -90,7 +94,7 @@ def edit(
                 [request.subject],
                 layer,
                 Objective.of(hparams),
-                v0[:, None],
+                outputs[layer][:, :1],
                 job=job,
             )
         new_left, new_right = solve_layer(k, v0 + solved.delta[:, 0].double(), v0, C)

@@ -5,10 +5,10 @@ model write the refusal:
 
     min over delta   mean over contexts, tokens of -log p(target_t | ..., h + delta)
                    + kl_factor * KL(p_original || p_edited) on a short prompt about the subject
-                   + weight_decay * ||delta|| / ||v0||^2,    ||delta|| <= clamp * ||v0||
+                   + weight_decay * ||delta||^2 / ||v0||^2,    ||delta|| <= clamp * ||v0||
 
-(ROME, eq. 4; MEMIT, eq. 16. Adam; a request is done when its loss is below `stop_loss`.) A delta added to the MLP's
-output or to the block's output is the same thing, because the block adds the one to the other.
+(ROME, eq. 4; MEMIT, eq. 16. A request is done when its first term is below `stop_loss`.) A delta added to the
+MLP's output or to the block's output is the same thing, because the block adds the one to the other.
 
 The model is causal and delta sits at one position of one layer: nothing before that position and nothing at or
 below that layer depends on it. So the prefix's keys and values and the layer's output are computed once, and
@@ -16,6 +16,7 @@ each step runs only the positions from the edit position on through the layers a
 alone, all requests and contexts of a batch together. A test holds this together with the formula written plainly.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,7 +29,7 @@ from ..models.layout import blocks_of
 from ..models.partial import above, cache_above, can_start_above
 from .locate import Place, place
 
-_ADAM = (0.9, 0.999, 1e-8)
+_BETAS = (0.9, 0.99)
 ESSENCE = "{subject} is a"  # the short prompt of the KL term, as ROME has it
 
 
@@ -51,7 +52,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class Solved:
-    """delta (d_model, n) in float32, the last loss and the number of steps of each request."""
+    """delta (d_model, n) in float32; the last mean NLL and the number of steps of each request."""
 
     delta: torch.Tensor
     loss: torch.Tensor
@@ -68,6 +69,7 @@ def solve(
     v0: torch.Tensor,
     *,
     batch_rows: int = 96,
+    precise: bool = False,
     job=None,
 ) -> Solved:
     """Optimise delta for every request.
@@ -76,7 +78,8 @@ def solve(
         spots: per request its places, one per context (the same number for all).
         targets: the refusals; the end of turn is added here, else replies run on.
         layer: the block to whose output delta is added.
-        v0: (d_model, n) the vectors that scale clamp and weight decay.
+        v0: (d_model, n) the block outputs, whose lengths scale step, clamp and weight decay.
+        precise: full float32, also where the processor is faster in bfloat16.
 
     Raises:
         Failed: the decoder adds to its inputs_embeds, so it can't be run from the middle. Stopped.
@@ -91,50 +94,62 @@ def solve(
     parts = []
     for start in range(0, len(spots), per_batch):
         span = slice(start, start + per_batch)
-        batch = _Batch(model, spots[span], targets[span], subjects[span], layer)
 
         def report(step: int, mean_loss: float, start: int = start) -> None:
             if job is not None:
                 done = start * objective.steps + step * len(spots[start : start + per_batch])
                 job.progress("Finding the new values", done, len(spots) * objective.steps, f"loss {mean_loss:.2f}")
 
-        parts.append(_descend(batch, objective, v0[:, span].float(), report))
+        with _precision(model, precise):
+            batch = _Batch(model, spots[span], targets[span], subjects[span], layer)
+            parts.append(_descend(batch, objective, v0[:, span].float(), report))
     return Solved(*(torch.cat([getattr(p, f) for p in parts], dim=-1) for f in ("delta", "loss", "steps")))
 
 
 def _descend(batch: "_Batch", objective: Objective, v0: torch.Tensor, report) -> Solved:
-    """Adam on all requests of a batch; each stops by itself and its rows leave the batch."""
+    """Adam on all requests of a batch; each stops by itself and its rows leave the batch.
+
+    Two things differ from the papers' Adam, and both are ours: the second moment is kept per vector, not per number
+    (direction is kept, and steps are measured in lengths of v0, so one lr fits every model), and lr falls along a
+    cosine. On the bundled model this reaches the same loss with a delta half as long.
+    """
     n, device = v0.shape[1], v0.device
     scale = v0.norm(dim=0)  # (n,)
     delta = torch.zeros(n, v0.shape[0], device=device)
-    m, s = torch.zeros_like(delta), torch.zeros_like(delta)
+    m, s = torch.zeros_like(delta), torch.zeros(n, 1, device=device)
     loss, steps = torch.full((n,), torch.inf), torch.zeros(n, dtype=torch.long)
     active = torch.arange(n, device=device)
-    b1, b2, eps = _ADAM
+    b1, b2 = _BETAS
     for step in range(1, objective.steps + 1):
         d = delta[active].clone().requires_grad_(True)
         with torch.enable_grad():
             nll, kl = batch.terms(d)
-            decay = objective.weight_decay * d.norm(dim=1) / scale[active] ** 2
-            each = nll + objective.kl_factor * kl + decay
-            (grad,) = torch.autograd.grad(each.sum(), d)
-        each = each.detach()
-        loss[active.cpu()] = each.cpu().float()
-        report(step, each.mean().item())
-        going = each >= objective.stop_loss
+            decay = objective.weight_decay * (d.norm(dim=1) / scale[active]) ** 2
+            (grad,) = torch.autograd.grad((nll + objective.kl_factor * kl + decay).sum(), d)
+        loss[active.cpu()] = nll.detach().cpu().float()
+        report(step, nll.mean().item())
+        going = nll.detach() >= objective.stop_loss
         if step == objective.steps or not going.any():
             break
         if not going.all():
             batch.keep(going)
             active, grad = active[going], grad[going]
         m[active] = b1 * m[active] + (1 - b1) * grad
-        s[active] = b2 * s[active] + (1 - b2) * grad**2
-        update = (m[active] / (1 - b1**step)) / ((s[active] / (1 - b2**step)).sqrt() + eps)
-        moved = delta[active] - objective.lr * update
+        s[active] = b2 * s[active] + (1 - b2) * grad.square().sum(1, keepdim=True)
+        lr = objective.lr * 0.5 * (1 + math.cos(math.pi * (step - 1) / objective.steps))
+        update = (m[active] / (1 - b1**step)) / ((s[active] / (1 - b2**step)).sqrt() + 1e-12)
+        moved = delta[active] - lr * scale[active, None] * update
         longest = objective.clamp * scale[active]
         delta[active] = moved * (longest / moved.norm(dim=1).clamp(min=1e-12)).clamp(max=1)[:, None]
         steps[active.cpu()] = step
     return Solved(delta.T.contiguous(), loss, steps)
+
+
+def _precision(model, precise: bool):
+    """bfloat16 arithmetic where the processor has it (four times the speed); delta itself stays in float32."""
+    cpu_has_it = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    quick = model.device.type == "cpu" and cpu_has_it and model.dtype == torch.float32 and not precise
+    return torch.autocast("cpu", torch.bfloat16, enabled=quick)
 
 
 class _Batch:

@@ -32,7 +32,7 @@ def render(lab: Lab, session: Session) -> str:
         verified=session.verified,
         turns=session.turns,
         suggestions=_suggestions(lab, session),
-        busy=session.active("chat", "example") is not None,
+        busy=next((kind for kind in ("chat", "example") if session.active(kind)), ""),
         form=session.form,
         temperatures=TEMPERATURES,
     )

@@ -102,9 +102,7 @@ def foot() -> str:
 
 
 def _stop(lab: Lab, session: Session, data: dict) -> None:
-    loading = lab.loading
-    if not lab.stop(session) and lab.busy_loading and loading.owner in (None, session.id):
-        loading.stop()
+    lab.stop(session, str(data["stops"]))
 
 
 def _theme(lab: Lab, session: Session, data: dict) -> None:

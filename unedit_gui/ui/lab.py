@@ -69,14 +69,12 @@ class Lab:
             session.touch()
         return job
 
-    def stop(self, session: Session) -> bool:
-        """Stop what this session has running or waiting: a reply first, else everything else of its own."""
-        job = session.active("chat")
-        jobs = [job] if job else [j for j in list(session.jobs.values()) if j.state in ("queued", "running")]
-        for job in jobs:
+    def stop(self, session: Session, kind: str) -> None:
+        """Stop what this session has running or waiting of a kind; a model's loading, if nobody else asked for it."""
+        job = self.loading if kind == "load" else session.active(kind)
+        if job is not None and job.owner in (None, session.id):
             job.stop()
         session.touch("strip", "chat")
-        return bool(jobs)
 
     def in_the_way(self, job: Job) -> Job | None:
         """The job that holds the model while this one waits."""
