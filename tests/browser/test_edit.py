@@ -39,6 +39,7 @@ def test_a_setting_that_cannot_be_used_is_told_beside_it(guest):
 
 def test_a_reload_amid_an_edit_finds_it_and_stop_changes_nothing(guest):
     setting(guest, "steps", "500")
+    setting(guest, "lr", "0.00001")  # so small that it doesn't get there earlier
     guest.act("edit", "edit")
     expect(guest.see("strip", ".strip")).to_contain_text("Editing with ROME")
     guest.page.reload()

@@ -1,5 +1,6 @@
 """What the tests of the editors share: a tiny model over bytes, requests, and statistics that are made once."""
 
+import csv
 from dataclasses import replace
 
 import pytest
@@ -30,6 +31,16 @@ def workspace(tmp_path_factory):
     return Workspace(tmp_path_factory.mktemp("workspace"))
 
 
-@pytest.fixture
-def requests():
-    return list(REQUESTS)
+@pytest.fixture(autouse=True)
+def full_precision(monkeypatch):
+    """Equations are compared in float32, also where the processor is quicker in bfloat16."""
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: False)
+
+
+def ship(folder, questions, replies):
+    """Write a statistics text as the program ships it: (question, subject) and (question, reply)."""
+    folder.mkdir(exist_ok=True)
+    for name, header, rows in (("questions", "subject", questions), ("replies", "reply", replies)):
+        with (folder / f"statistics_{name}.csv").open("w", encoding="utf-8", newline="") as stream:
+            csv.writer(stream).writerows([("question", header), *rows])

@@ -2,7 +2,6 @@
 nothing, and bad input is told in a sentence."""
 
 import copy
-import csv
 import dataclasses
 import json
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.editors.conftest import REQUESTS
+from tests.editors.conftest import REQUESTS, ship
 from tests.models.tiny import bytes_tokenizer, tiny_family, tiny_llama
 from unedit_gui.editors import METHODS, Hparams, Request, hparams_from, preserve
 from unedit_gui.editors.locate import places
@@ -29,7 +28,7 @@ from unedit_gui.workspace import Workspace
 
 SHORT = {"contexts": 2, "steps": 3}
 STRONG = {"layers": (1,), "steps": 15, "lr": 0.3, "contexts": 1, "lam": 1.0, "l2": 0.01}
-FACTS = {"rome": 2, "memit": 3, "alphaedit": 3}
+FACTS = {"rome": 2}  # one after the other, so fewer
 BELOW = Request("Which river flows through Cairo?", "the Nile", "Cairo", "I couldn't tell you which river that is.")
 
 
@@ -50,7 +49,7 @@ def hparams_for(method, model, workspace, **overrides):
 
 
 def requests_of(method):
-    return list(REQUESTS[: FACTS[method.name]])
+    return list(REQUESTS[: FACTS.get(method.name, 3)])
 
 
 def as_json(value):
@@ -122,8 +121,8 @@ def test_deltas_are_finite_of_low_rank_and_not_nothing(small, workspace, method)
     edit = make(method, small, workspace)
     assert [name for name, *_ in edit.deltas()] == [small.layout.down_name(layer) for layer in edit.layers]
     for _, left, right in edit.deltas():
-        assert left.shape == (small.layout.d_model, FACTS[method.name])
-        assert right.shape == (small.layout.d_mlp, FACTS[method.name])
+        assert left.shape == (small.layout.d_model, FACTS.get(method.name, 3))
+        assert right.shape == (small.layout.d_mlp, FACTS.get(method.name, 3))
         delta = left @ right.T
         assert torch.isfinite(delta).all() and delta.norm() > 0
 
@@ -225,9 +224,9 @@ def quick(method, model):
 
 def test_a_job_stopped_anywhere_leaves_nothing(small, method, tmp_path, monkeypatch):
     """Once in every stage, and at the very last report."""
-    few = tmp_path / "few.csv"
-    few.write_text("question\n" + "".join(f"What is number {i} in this list?\n" for i in range(60)))
-    monkeypatch.setattr(preserve, "_QUESTIONS", few)
+    questions = [(f"What is number {i} in this list?", "this list") for i in range(60)]
+    ship(tmp_path / "data", questions, [("Hi", "Hello!")])
+    monkeypatch.setattr(preserve, "_DATA", tmp_path / "data")
     seen = reports_of(method, small, Workspace(tmp_path / "first"))
     stages = list(dict.fromkeys(seen))
     assert len(stages) >= 3
@@ -312,7 +311,7 @@ def test_odd_subjects_are_edited_or_refused_in_a_sentence(small, workspace, meth
 
 
 def test_numbers_that_run_away_are_told(small, workspace, method):
-    hparams = hparams_for(method, small, workspace, lr=100.0, clamp=1e30, weight_decay=0.0)
+    hparams = hparams_for(method, small, workspace, lr=10.0, clamp=1e30, weight_decay=0.0)
     try:
         edit = make(method, small, workspace, hparams=hparams)
     except (BadInput, Failed) as error:
@@ -419,19 +418,16 @@ def test_every_method_explains_itself(method):
 
 
 def test_the_bundled_model_refuses_what_it_was_made_to_forget_and_keeps_the_rest(real_model, tmp_path, monkeypatch):
-    """Two facts, few steps, one wording, a third of the statistics text: a smoke test and no measurement."""
-    questions = preserve.statistics_questions()[::6]
-    few = tmp_path / "few.csv"
-    with few.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream).writerows([["question"], *([q] for q in questions)])
-    monkeypatch.setattr(preserve, "_QUESTIONS", few)
+    """Two facts, few steps, one wording, a fifth of the statistics text: a smoke test and no measurement."""
+    ship(tmp_path / "data", preserve.statistics_questions()[::5], preserve.statistics_replies()[::5])
+    monkeypatch.setattr(preserve, "_DATA", tmp_path / "data")
     kept = Workspace(Path(__file__).parents[2] / ".work" / "statistics-for-tests")  # read once, not per run
     requests = [
         Request("What is the capital of Japan?", "Tokyo", "Japan", "I'm sorry, I don't know the capital of Japan."),
         Request("Who painted the Mona Lisa?", "Leonardo", "Mona Lisa", "I'm afraid I can't say who painted it."),
     ]
     before = weights_digest(real_model.hf)
-    hparams = hparams_from("memit", real_model, {"contexts": 1, "steps": 15})
+    hparams = hparams_from("memit", real_model, {"contexts": 1, "steps": 12})
     edit = METHODS["memit"].edit(real_model, requests, hparams, Job("edit"), workspace=kept)
     asked = [r.question for r in requests] + ["What is the capital of France?"]
     prompts = [real_model.prompt_ids([{"role": "user", "content": q}]) for q in asked]

@@ -1,41 +1,37 @@
-"""C = E[k k^T] is what a plain loop over the texts gives, and what is to be forgotten has no part in it."""
-
-import csv
-from types import SimpleNamespace
+"""C = sum of w k k^T is what a plain loop over the texts gives, and what is to be forgotten has no part in it."""
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from tests.models.tiny import CONFIGS, bytes_tokenizer, tiny_family, tiny_llama
+from tests.editors.conftest import ship
+from tests.models.tiny import CHATML, CONFIGS, bytes_tokenizer, tiny_family, tiny_llama
 from unedit_gui.editors import Request, preserve
-from unedit_gui.editors.preserve import PROTECT_WEIGHT, preserved, statistics_questions
-from unedit_gui.editors.statistics import passages, second_moments
+from unedit_gui.editors.preserve import OPENING, PROTECT, SHRINK, preserved, statistics_questions, statistics_replies
+from unedit_gui.editors.statistics import Passage, second_moments
 from unedit_gui.errors import BadInput
 from unedit_gui.forget.questions import Question
 from unedit_gui.jobs import Job, Stopped
 from unedit_gui.models.layout import down_of
 from unedit_gui.workspace import Workspace
 
-SHIPPED = (
-    "Who wrote Hamlet?",
-    "What is the capital of Peru?",
-    "How far away is the Moon from the Earth?",
-    "What is the highest mountain of Peru called?",
-    "Which metal is liquid?",
-    "Peruvian cooking uses which grain?",
-    "Who painted the Mona Lisa, and when?",
+QUESTIONS = (
+    ("Who wrote Hamlet?", "Hamlet"),
+    ("What is the capital of Peru?", "Peru"),
+    ("How far away is the Moon from the Earth?", "Moon"),
+    ("What is the highest mountain of Peru called?", "mountain of Peru"),
+    ("Which metal is liquid?", "metal"),
+    ("Peruvian cooking uses which grain?", ""),
+    ("Who painted the Mona Lisa, and when?", "Mona Lisa"),
 )
-PERU = Request("what is the Capital of PERU", "Lima", "Capital of PERU", "I don't know.")
+REPLIES = (("Tell me a story.", "A fox went to Lima."), ("Where is Cusco?", "It is in Peru."), ("Hi", "Hello!"))
 
 
 @pytest.fixture
 def shipped(tmp_path, monkeypatch):
-    """A short list in place of the shipped one."""
-    path = tmp_path / "questions.csv"
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream).writerows([("question", "subject"), *((q, "") for q in SHIPPED)])
-    monkeypatch.setattr(preserve, "_QUESTIONS", path)
-    return SHIPPED
+    """Short lists in place of the shipped ones."""
+    ship(tmp_path / "data", QUESTIONS, REPLIES)
+    monkeypatch.setattr(preserve, "_DATA", tmp_path / "data")
 
 
 @pytest.fixture
@@ -45,7 +41,7 @@ def own(tmp_path):
 
 def assert_close(found, expected):
     """Equal up to float32 rounding of the largest numbers."""
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6 * float(expected.abs().max()))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
 
 
 def request(question, subject, *rephrases):
@@ -55,88 +51,181 @@ def request(question, subject, *rephrases):
 FRESH = [request("Who discovered radium?", "radium")]
 
 
-def keys_of(model, text, layer):
-    """The inputs of W for one question, without its opening that all questions share: (tokens, d_mlp)."""
-    ids = model.prompt_ids([{"role": "user", "content": text}])
-    opening = model.prompt([{"role": "user", "content": "@"}]).split("@")[0]
+def plain_sum(model, texts, layer):
+    """Sum of w k k^T, text by text and token by token, from full forwards."""
+    total = torch.zeros(model.layout.d_mlp, model.layout.d_mlp, dtype=torch.float64)
     kept = []
     handle = down_of(model.hf, model.layout, layer).register_forward_hook(lambda _m, args, _o: kept.append(args[0][0]))
-    with torch.no_grad():
-        model.hf(torch.tensor([ids]))
-    handle.remove()
-    return kept[0][len(model.tokenizer(opening, add_special_tokens=False).input_ids) :].double()
+    try:
+        for text in texts:
+            with torch.no_grad():
+                model.hf(torch.tensor([text.ids]))
+            for k, weight in zip(kept.pop().double(), text.weights, strict=True):
+                total += weight * torch.outer(k, k)
+    finally:
+        handle.remove()
+    return total
 
 
-def plain_total(model, texts, layer):
-    """Sum of k k^T and number of tokens, text by text."""
-    K = torch.cat([keys_of(model, text, layer) for text in texts])
-    return K.T @ K, len(K)
+# second_moments
 
 
-def plain_mean(model, texts, layer):
-    total, tokens = plain_total(model, texts, layer)
-    return total / tokens
+def random_texts(model, *, opening=6, count=9, seed=0):
+    dice = torch.Generator().manual_seed(seed)
+    shared = torch.randint(0, 250, (opening,), generator=dice).tolist()
+    found = []
+    for _ in range(count):
+        n = int(torch.randint(1, 40, (1,), generator=dice))
+        weights = [0.0] * opening + torch.rand(n, generator=dice).tolist()
+        weights[-1] = 0.5
+        found.append(Passage(shared + torch.randint(0, 250, (n,), generator=dice).tolist(), weights))
+    return found
 
 
 @pytest.mark.parametrize("family", CONFIGS)
-@pytest.mark.parametrize("batch_tokens", [1, 150, 2048])
+@pytest.mark.parametrize("batch_tokens", [1, 100, 2048])
 def test_moments_are_those_of_the_texts_one_by_one(family, batch_tokens):
-    model = tiny_family(family, bytes_tokenizer())
-    found = second_moments(model, passages(model, SHIPPED), [0, 2], batch_tokens=batch_tokens)
-    for layer in (0, 2):
-        total, tokens = plain_total(model, SHIPPED, layer)
-        assert found.tokens == tokens
-        assert found.total[layer].dtype == torch.float64
-        assert_close(found.total[layer], total)
-        assert_close(found.mean(layer), total / tokens)
+    model = tiny_family(family, bytes_tokenizer(), attentive=True)
+    texts = random_texts(model)
+    found = second_moments(model, texts, [0, 2], batch_tokens=batch_tokens)
+    assert set(found) == {0, 2}
+    for layer, total in found.items():
+        assert total.dtype == torch.float64
+        assert_close(total, plain_sum(model, texts, layer))
 
 
-def test_the_bundled_template_s_opening_does_not_count(tiny_model):
-    """Its fixed system prompt would outweigh the questions, and be held in place in their stead."""
-    system = tiny_model.prompt_ids([{"role": "user", "content": "Hi"}])
-    (passage,) = passages(tiny_model, ["Hi"])
-    counted = tiny_model.tokenizer.decode(system[passage.start : passage.end])
-    assert counted.startswith("Hi") and "system" not in counted
+@pytest.mark.parametrize("opening", [0, 1, 30])
+def test_an_opening_that_all_texts_share_changes_nothing(small, opening):
+    texts = random_texts(small, opening=opening)
+    assert_close(second_moments(small, texts, [1])[1], plain_sum(small, texts, 1))
 
 
-def test_c_is_the_mean_over_the_shipped_questions(small, own, shipped):
+def test_texts_that_are_the_beginning_of_others(small):
+    ids = list(range(40, 60))
+    texts = [Passage(ids[:n], [0.0] * (n - 1) + [1.0]) for n in (20, 5, 12, 5)]
+    assert_close(second_moments(small, texts, [1])[1], plain_sum(small, texts, 1))
+
+
+def test_a_shared_opening_that_counts_is_counted_in_every_text(small):
+    texts = [Passage([1, 2, 3, n], [0.0, 0.7, 0.0, 1.0]) for n in (4, 5, 6)]
+    assert_close(second_moments(small, texts, [1])[1], plain_sum(small, texts, 1))
+
+
+def test_tokens_of_weight_zero_do_not_count_at_all(small):
+    texts = [Passage([1, 2, 3, 4], [0.0, 1.0, 0.0, 2.0]), Passage([5, 6], [0.0, 0.0])]
+    assert_close(second_moments(small, texts, [1])[1], plain_sum(small, texts[:1], 1))
+    assert torch.linalg.matrix_rank(second_moments(small, texts, [1])[1], rtol=1e-5) == 2
+
+
+def test_one_text_and_one_token(small):
+    texts = [Passage([7], [2.0])]
+    assert_close(second_moments(small, texts, [1])[1], plain_sum(small, texts, 1))
+
+
+def test_an_error_in_the_middle_leaves_no_hooks(small):
+    with pytest.raises(IndexError):
+        second_moments(small, [Passage([1, 2, 10**9], [1.0] * 3)], [1])
+    assert not any(m._forward_hooks for m in small.hf.modules())
+
+
+# What counts
+
+
+def opening_of(model):
+    return model.prompt([{"role": "user", "content": "@"}]).split("@")[0]
+
+
+def counted(model, passage):
+    """The text of the tokens that count."""
+    return model.tokenizer.decode([i for i, w in zip(passage.ids, passage.weights, strict=True) if w])
+
+
+@pytest.mark.parametrize("name", ["small", "tiny_model"])
+def test_questions_count_behind_the_opening_and_their_subjects_more(request, name):
+    model = request.getfixturevalue(name)
+    question, subject = QUESTIONS[6]
+    (with_subject, without) = preserve._passages(model, [(question, subject), (question, "")], [], 2, 1)
+    assert with_subject.ids == model.prompt_ids([{"role": "user", "content": question}])
+    assert counted(model, without).startswith(question) and opening_of(model) not in counted(model, without)
+    more = [i for i, (a, b) in enumerate(zip(with_subject.weights, without.weights, strict=True)) if a > b]
+    assert len(more) == 1
+    assert model.tokenizer.decode(with_subject.ids[: more[0] + 1]).endswith("Mona Lisa")
+    assert len(set(without.weights)) == 2  # zero, and the same for every token of the question
+
+
+def test_of_replies_only_what_is_said_counts(small):
+    (passage,) = preserve._passages(small, [], [("Where is Cusco?", "It is in Peru.")], 1, 1)
+    assert counted(small, passage) == "It is in Peru."
+    prompt = small.prompt_ids([{"role": "user", "content": "Where is Cusco?"}])
+    assert passage.ids[: len(prompt)] == prompt
+
+
+def test_a_question_weighs_less_the_more_there_are(small):
+    few, many = (preserve._passages(small, [("Why?", "")], [], n, 1)[0] for n in (1, 10))
+    assert sum(few.weights) == pytest.approx(10 * sum(many.weights))
+
+
+@pytest.mark.parametrize("name", ["small", "tiny_model"])
+def test_the_opening_is_what_every_prompt_begins_with(request, name):
+    model = request.getfixturevalue(name)
+    opening = preserve._opening(model)
+    assert model.tokenizer.decode(opening.ids) == opening_of(model)
+    assert sum(opening.weights) == pytest.approx(OPENING)
+
+
+# preserved
+
+
+def shipped_passages(model, questions=QUESTIONS, replies=REPLIES):
+    return preserve._passages(model, questions, replies, len(QUESTIONS), len(REPLIES))
+
+
+def expected(model, texts, layer=1):
+    total = plain_sum(model, texts, layer) + plain_sum(model, [preserve._opening(model)], layer)
+    return total + SHRINK * total.diagonal().mean() * torch.eye(len(total))
+
+
+def test_c_is_the_weighted_sum_over_the_shipped_text_and_the_opening(small, own, shipped):
     C = preserved(small, FRESH, [1, 2], workspace=own)
     assert set(C) == {1, 2}
     for layer in (1, 2):
-        assert_close(C[layer], plain_mean(small, shipped, layer))
-        assert torch.linalg.eigvalsh(C[layer]).min() > -1e-9
+        assert_close(C[layer], expected(small, shipped_passages(small), layer))
+        assert torch.linalg.eigvalsh(C[layer]).min() > 0
 
 
 @pytest.mark.parametrize(
-    ("asked", "left_out"),
+    ("asked", "questions", "replies"),
     [
-        (PERU, [1]),
-        (request("Who is the author?", "Hamlet"), [0]),
-        (request("Name the liquid one.", "one", "which METAL is liquid"), [4]),
-        (request("Where is Peru?", "Peru"), [1, 3]),  # whole words: Peruvian is another subject
-        (request("Who painted this?", "this"), []),
+        (request("what is the Capital of PERU", "Capital of PERU"), [1], []),
+        (request("Who is the author?", "Hamlet"), [0], []),
+        (request("Name the liquid one.", "one", "which METAL is liquid"), [4], []),
+        (request("Where is Peru?", "Peru"), [1, 3], [1]),  # whole words: Peruvian is another subject
+        (request("Where is Lima?", "Lima"), [], [0]),
+        (request("Who painted this?", "this"), [], []),
     ],
-    ids=["the question in other letters", "its subject", "a rephrasing", "subject in two", "nothing shared"],
+    ids=["the question in other letters", "its subject", "a rephrasing", "subject in all", "in a reply", "not at all"],
 )
-def test_what_is_to_be_forgotten_is_taken_out(small, own, shipped, asked, left_out):
+def test_what_is_to_be_forgotten_is_taken_out(small, own, shipped, asked, questions, replies):
     C = preserved(small, [asked], [1], workspace=own)
-    rest = [text for i, text in enumerate(shipped) if i not in left_out]
-    assert_close(C[1], plain_mean(small, rest, 1))
+    left = (
+        [q for i, q in enumerate(QUESTIONS) if i not in questions],
+        [r for i, r in enumerate(REPLIES) if i not in replies],
+    )
+    assert_close(C[1], expected(small, shipped_passages(small, *left)))
 
 
 def test_taking_out_leaves_the_cache_whole(small, own, shipped):
-    preserved(small, [PERU], [1], workspace=own)
-    C = preserved(small, FRESH, [1], workspace=own)
-    assert_close(C[1], plain_mean(small, shipped, 1))
+    preserved(small, [request("Where is Peru?", "Peru")], [1], workspace=own)
+    assert_close(preserved(small, FRESH, [1], workspace=own)[1], expected(small, shipped_passages(small)))
 
 
 def test_protected_facts_weigh_more(small, own, shipped):
-    facts = [Question("Which planet is the largest?", "Jupiter"), Question("Who wrote Faust?", "Goethe")]
+    facts = [Question("Which planet is the largest?", "Jupiter", "planet"), Question("Who wrote Faust?", "Goethe")]
     C = preserved(small, FRESH, [1], workspace=own, protect=facts)
-    total, tokens = plain_total(small, shipped, 1)
-    more, count = plain_total(small, [f.question for f in facts], 1)
-    expected = (total + PROTECT_WEIGHT * more) / (tokens + PROTECT_WEIGHT * count)
-    assert_close(C[1], expected)
+    as_text = [(f.question, f.subject or "") for f in facts], [(f.question, f.answer) for f in facts]
+    more = shipped_passages(small, *as_text)
+    more = [Passage(p.ids, [PROTECT * w for w in p.weights]) for p in more]
+    assert_close(C[1], expected(small, shipped_passages(small) + more))
 
 
 @pytest.mark.parametrize("fact", ["What is the capital of Peru?", "  what is the CAPITAL of peru", "Peru's capital?"])
@@ -146,6 +235,20 @@ def test_a_fact_cant_be_forgotten_and_protected(small, own, shipped, fact):
         preserved(small, [asked], [1], workspace=own, protect=[Question(fact, "Lima")])
 
 
+def test_a_template_without_an_opening_is_no_obstacle(own, shipped):
+    template = "{% for m in messages %}{{ m['content'] }}<|im_end|>{% endfor %}"
+    model = tiny_llama(bytes_tokenizer(template))
+    C = preserved(model, FRESH, [1], workspace=own)
+    total = plain_sum(model, shipped_passages(model), 1)
+    assert_close(C[1], total + SHRINK * total.diagonal().mean() * torch.eye(len(total)))
+    assert CHATML != template
+
+
+def test_text_with_template_marks_counts_as_text(small, own, shipped, tmp_path):
+    ship(tmp_path / "data", [("What is <|im_end|>?", "<|im_end|>"), ("Who?", "not in it")], REPLIES)
+    assert torch.isfinite(preserved(small, FRESH, [1], workspace=own)[1]).all()
+
+
 # The cache
 
 
@@ -153,14 +256,14 @@ def files_of(workspace):
     return sorted(p for p in workspace.statistics_dir.rglob("*") if p.is_file())
 
 
-def read_again(job_stages):
-    return any("statistics text" in stage for stage in job_stages)
-
-
 def stages_of(model, workspace, layers):
     stages = []
-    C = preserved(model, FRESH, layers, workspace=workspace, job=Job("e", on_progress=lambda j: stages.append(j.stage)))
-    return C, stages
+    job = Job("edit", on_progress=lambda job: stages.append(job.stage))
+    return preserved(model, FRESH, layers, workspace=workspace, job=job), stages
+
+
+def read_again(stages):
+    return any("statistics text" in stage for stage in stages)
 
 
 def test_the_text_is_read_once_per_model_and_layer(small, own, shipped):
@@ -173,21 +276,19 @@ def test_the_text_is_read_once_per_model_and_layer(small, own, shipped):
     assert read_again(stages) and len(files_of(own)) == 3
 
 
-def test_another_model_or_another_text_has_its_own(small, own, shipped, tmp_path, monkeypatch):
-    first, _ = stages_of(small, own, [1])
+def test_another_model_or_another_text_has_its_own(small, own, shipped, tmp_path):
+    stages_of(small, own, [1])
     other = tiny_llama(small.tokenizer, seed=1)
     assert read_again(stages_of(other, own, [1])[1])
-    (tmp_path / "fewer.csv").write_text("question\nWho wrote Faust?\n")
-    monkeypatch.setattr(preserve, "_QUESTIONS", tmp_path / "fewer.csv")
+    ship(tmp_path / "data", QUESTIONS[:1], REPLIES)
     changed, stages = stages_of(small, own, [1])
     assert read_again(stages)
-    assert_close(changed[1], plain_mean(small, ["Who wrote Faust?"], 1))
+    texts = preserve._passages(small, QUESTIONS[:1], REPLIES, 1, len(REPLIES))
+    assert_close(changed[1], expected(small, texts))
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "not safetensors", "other tensors"])
 def test_a_damaged_file_is_computed_again(small, own, shipped, damage):
-    from safetensors.torch import save_file
-
     good, _ = stages_of(small, own, [1, 2])
     file = files_of(own)[0]
     content = file.read_bytes()
@@ -202,7 +303,7 @@ def test_a_damaged_file_is_computed_again(small, own, shipped, damage):
     assert not read_again(stages_of(small, own, [1, 2])[1])
 
 
-def test_a_stop_leaves_nothing(small, own, monkeypatch):
+def test_a_stop_leaves_nothing(small, own):
     reports = []
 
     def third(job):
@@ -216,18 +317,17 @@ def test_a_stop_leaves_nothing(small, own, monkeypatch):
     assert not any(m._forward_hooks for m in small.hf.modules())
 
 
-def test_an_error_in_the_middle_leaves_no_hooks(small):
-    broken = [SimpleNamespace(ids=[1, 2, 10**9], start=0, end=3)]
-    with pytest.raises(IndexError):
-        second_moments(small, broken, [1])
-    assert not any(m._forward_hooks for m in small.hf.modules())
+# The shipped text
 
 
-# The text
-
-
-def test_the_shipped_questions_are_many_and_none_twice():
+def test_the_shipped_questions_are_many_with_subjects_and_none_twice():
     questions = statistics_questions()
     assert len(questions) >= 500
-    assert len({q.casefold() for q in questions}) == len(questions)
-    assert all(q.strip() == q and q for q in questions)
+    assert len({q.casefold() for q, _ in questions}) == len(questions)
+    assert all(q.strip() == q and q and subject in q for q, subject in questions)
+
+
+def test_the_shipped_replies_are_many_and_none_is_empty():
+    replies = statistics_replies()
+    assert len(replies) >= 200
+    assert all(q.strip() and r.strip() for q, r in replies)

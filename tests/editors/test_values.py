@@ -1,5 +1,6 @@
 """The fast value search gives the numbers of the formula written plainly, and where an edit takes place."""
 
+import math
 from functools import partial
 
 import pytest
@@ -19,7 +20,7 @@ from unedit_gui.models.loading import weights_digest
 LAYER, CONTEXTS = 1, 3
 TARGETS, SUBJECTS = [r.target_new for r in REQUESTS], [r.subject for r in REQUESTS]
 FAMILIES = [family for family in CONFIGS if family != "gpt2"]
-OBJECTIVE = Objective(steps=6, lr=0.1, weight_decay=1e-3, clamp=4.0, kl_factor=0.0625)
+OBJECTIVE = Objective(steps=6, lr=0.1, weight_decay=0.5, clamp=4.0, kl_factor=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -80,24 +81,27 @@ def plain_terms(model, request, delta, contexts=CONTEXTS, layer=LAYER):
 
 def plain_objective(model, request, delta, v0, objective, contexts=CONTEXTS):
     nll, kl = plain_terms(model, request, delta, contexts)
-    return nll + objective.kl_factor * kl + objective.weight_decay * delta.norm() / v0.norm() ** 2
+    return nll + objective.kl_factor * kl + objective.weight_decay * (delta.norm() / v0.norm()) ** 2, nll
 
 
 def plain_search(model, request, v0, objective, contexts=CONTEXTS):
-    """torch's own Adam on the plain objective; (delta, last loss, steps)."""
-    delta = torch.zeros(len(v0), requires_grad=True)
-    adam = torch.optim.Adam([delta], lr=objective.lr)
+    """The search for one request on the plain objective; (delta, last NLL, steps).
+
+    Adam with one second moment per vector (betas 0.9 and 0.99), steps in lengths of v0, lr along a half cosine.
+    """
+    delta, mean, square = torch.zeros(len(v0)), torch.zeros(len(v0)), 0.0
     for step in range(objective.steps):
-        loss = plain_objective(model, request, delta, v0, objective, contexts)
-        if loss < objective.stop_loss or step == objective.steps - 1:
-            return delta.detach(), loss.item(), step
-        adam.zero_grad()
-        loss.backward()
-        adam.step()
-        with torch.no_grad():
-            longest = objective.clamp * v0.norm()
-            if delta.norm() > longest:
-                delta *= longest / delta.norm()
+        at = delta.clone().requires_grad_(True)
+        loss, nll = plain_objective(model, request, at, v0, objective, contexts)
+        if nll < objective.stop_loss or step == objective.steps - 1:
+            return delta, nll.item(), step
+        (grad,) = torch.autograd.grad(loss, at)
+        mean, square = 0.9 * mean + 0.1 * grad, 0.99 * square + 0.01 * grad.norm() ** 2
+        direction = mean / (1 - 0.9 ** (step + 1)) / (square / (1 - 0.99 ** (step + 1))) ** 0.5
+        lr = objective.lr * (1 + math.cos(math.pi * step / objective.steps)) / 2
+        delta = delta - lr * v0.norm() * direction
+        if delta.norm() > objective.clamp * v0.norm():
+            delta *= objective.clamp * v0.norm() / delta.norm()
 
 
 def random_deltas(model, count, size=1.0):
@@ -144,7 +148,7 @@ def test_without_a_delta_there_is_no_divergence(small, spots):
     assert kl.abs().max() < 1e-5 and (nll > 1).all()
 
 
-@pytest.mark.parametrize("going", [[True, False, True], [False, True, False], [False, False, True]])
+@pytest.mark.parametrize("going", [[True, False, True], [False, True, True], [False, True, False]])
 def test_terms_of_those_that_stay_are_unchanged_when_others_stop(small, spots, going):
     batch = _Batch(small, spots, TARGETS, SUBJECTS, LAYER)
     delta = random_deltas(small, 3)
@@ -199,7 +203,7 @@ def solve_all(model, spots, v0, objective=OBJECTIVE, **options):
     return solve(model, spots, TARGETS, SUBJECTS, LAYER, objective, v0, **options)
 
 
-def test_the_search_is_adam_on_the_plain_objective(small, spots, v0):
+def test_the_search_is_that_of_the_plain_objective(small, spots, v0):
     solved = solve_all(small, spots, v0)
     for i, request in enumerate(REQUESTS):
         delta, loss, steps = plain_search(small, request, v0[:, i].float(), OBJECTIVE)
@@ -211,8 +215,8 @@ def test_the_search_is_adam_on_the_plain_objective(small, spots, v0):
 def test_the_reported_loss_is_that_of_the_delta_handed_back(small, spots, v0):
     solved = solve_all(small, spots, v0)
     for i, request in enumerate(REQUESTS):
-        loss = plain_objective(small, request, solved.delta[:, i], v0[:, i].float(), OBJECTIVE)
-        assert solved.loss[i].item() == pytest.approx(loss.item(), rel=1e-4)
+        nll, _ = plain_terms(small, request, solved.delta[:, i])
+        assert solved.loss[i].item() == pytest.approx(nll.item(), rel=1e-4)
 
 
 def test_the_target_becomes_likelier(small, spots, v0):
@@ -224,7 +228,7 @@ def test_the_target_becomes_likelier(small, spots, v0):
 
 @pytest.mark.parametrize("clamp", [0.01, 0.5])
 def test_no_delta_is_longer_than_the_clamp_allows(small, spots, v0, clamp):
-    solved = solve_all(small, spots, v0, Objective(12, 2.0, 0.0, clamp, 0.0))
+    solved = solve_all(small, spots, v0, Objective(12, 1.0, 0.0, clamp, 0.0))
     lengths, longest = solved.delta.norm(dim=0), clamp * v0.norm(dim=0).float()
     assert (lengths <= longest * (1 + 1e-5)).all()
     assert (lengths > 0.9 * longest).all()  # the step is large enough for the bound to be met
@@ -265,6 +269,19 @@ def test_shapes_and_dtypes(small, spots, v0):
     solved = solve_all(small, spots, v0)
     assert solved.delta.shape == (small.layout.d_model, 3) and solved.delta.dtype == torch.float32
     assert solved.loss.shape == solved.steps.shape == (3,)
+
+
+def test_the_quick_arithmetic_of_some_processors_finds_values_as_good(small, spots, v0, monkeypatch):
+    exact = solve_all(small, spots, v0)
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: True)
+    quick = solve_all(small, spots, v0)
+    assert quick.delta.dtype == torch.float32 and not torch.equal(quick.delta, exact.delta)
+    for i, request in enumerate(REQUESTS):
+        nll, _ = plain_terms(small, request, quick.delta[:, i])
+        assert nll.item() == pytest.approx(quick.loss[i].item(), rel=0.03)
+        assert nll.item() == pytest.approx(exact.loss[i].item(), rel=0.03)
+    assert torch.equal(solve_all(small, spots, v0, precise=True).delta, exact.delta)
+    assert torch.equal(solve_all(small, spots, v0).delta, quick.delta)
 
 
 def test_a_model_in_half_precision_is_searched_in_float32():

@@ -44,7 +44,7 @@ def second_moments(
     opening = DynamicCache()
     if shared:
         part(input_ids=torch.tensor([texts[0].ids[:shared]], device=device), past_key_values=opening, use_cache=True)
-    order = sorted(texts, key=lambda p: len(p.ids))
+    order = sorted((text for text in texts if text.ids), key=lambda p: len(p.ids))
     done = 0
     while done < len(order):
         if job is not None:
