@@ -27,6 +27,13 @@ if TYPE_CHECKING:
     from .edits.edit import Edit
 
 FACTS = 10
+# Method, facts, contexts (None: the default), seconds that it may take.
+TRIALS = (
+    ("alphaedit", FACTS, None, None),
+    ("alphaedit", FACTS, 6, 60.0),
+    ("memit", FACTS, 6, 60.0),
+    ("rome", 3, None, None),
+)
 ROUNDS = 3  # of what is compared with itself; the median counts
 TOKENS = 96  # a reply's length where two panes are compared with one
 STORY = [{"role": "user", "content": "Tell me a long story about a lighthouse keeper and her boat."}]
@@ -64,10 +71,12 @@ def measure(bench: Workbench, job: Job | None = None) -> dict[str, Any]:
         seconds, targets = _timed(lambda: trial.targets(facts, "self-improved", job=job))
         row(f"write {FACTS} refusals, s", seconds)
         facts = [replace(fact, target=target.text) for fact, target in zip(facts, targets, strict=True)]
-        for name, count, limit in (("alphaedit", FACTS, 60.0), ("memit", FACTS, 60.0), ("rome", 3, None)):
-            chosen = facts[:count]
-            seconds, _ = _timed(lambda name=name, some=chosen: trial.edit(some, name, targets="given", job=job))
-            row(f"{trial.methods()[name].label}, {count} facts, statistics cached, s", seconds, limit)
+        for name, count, contexts, limit in TRIALS:
+            hparams = {} if contexts is None else {"contexts": contexts}
+            how_made = {"targets": "given", "hparams": hparams, "job": job}
+            seconds, _ = _timed(lambda n=name, f=facts[:count], h=how_made: trial.edit(f, n, **h))
+            wordings = "" if contexts is None else f", {contexts} contexts"
+            row(f"{trial.methods()[name].label}, {count} facts{wordings}, statistics cached, s", seconds, limit)
 
         job.progress("Comparing two panes with one")
         one, two = [()], [(), (edit,)]

@@ -41,7 +41,7 @@ class AlphaEditHparams(Hparams):
         "Eigenvalue of C below which a direction counts as free. Lower keeps more and forgets less.",
         low=0,
     )
-    l2: float = hparam(3.0, "L2: penalty on the size of the change.", low=1e-9)
+    l2: float = hparam(1.0, "L2: penalty on the size of the change.", low=1e-9)
     contexts: int = hparam(2, "In how many wordings around the question each fact is edited.", low=1, high=8)
     steps: int = hparam(20, "Optimisation steps for each new value.", low=1, high=500, advanced=True)
     lr: float = hparam(

@@ -33,7 +33,7 @@ from .values import Objective, solve
 class MemitHparams(Hparams):
     layers: tuple[int, ...] = hparam((4, 5, 6, 7, 8), "Layers that are changed; z is found at the last one.")
     lam: float = hparam(
-        300.0,
+        150.0,
         "lambda: how much the old keys weigh against the new ones. Higher keeps more and forgets less.",
         low=1e-6,
     )
