@@ -5,7 +5,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -29,6 +28,11 @@ def serve(home: Path, *flags: str):
     line = process.stdout.readline()
     assert "Unedit is open at" in line, (home.parent / f"{home.name}.log").read_text()
     return process, f"http://127.0.0.1:{port}/"
+
+
+def chromium() -> str | None:
+    """Where Chromium is installed."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 def end(process: subprocess.Popen) -> None:
@@ -62,7 +66,7 @@ def bare(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def browser():
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    program = chromium()
     if program is None:
         pytest.skip("Chromium is not installed; `make test` installs it")
     with sync_playwright() as playwright:
@@ -144,16 +148,3 @@ def visit(browser, address):
         visitor.context.close()
     assert [error for visitor in made for error in visitor.errors] == []
     assert [url for visitor in made for url in visitor.foreign] == []
-
-
-@pytest.fixture
-def until():
-    """Waits for something that Playwright can't see."""
-
-    def wait(true, seconds: float = 60.0) -> None:
-        end = time.monotonic() + seconds
-        while not true():
-            assert time.monotonic() < end, "waited in vain"
-            time.sleep(0.1)
-
-    return wait

@@ -417,17 +417,15 @@ def test_every_method_explains_itself(method):
 # The real model
 
 
-def test_the_bundled_model_refuses_what_it_was_made_to_forget_and_keeps_the_rest(real_model, tmp_path, monkeypatch):
-    """Two facts, few steps, one wording, a fifth of the statistics text: a smoke test and no measurement."""
-    ship(tmp_path / "data", preserve.statistics_questions()[::5], preserve.statistics_replies()[::5])
-    monkeypatch.setattr(preserve, "_DATA", tmp_path / "data")
+def test_the_bundled_model_refuses_what_it_was_made_to_forget_and_keeps_the_rest(real_model):
+    """Two facts, one wording, the shipped statistics text: a smoke test and no measurement."""
     kept = Workspace(Path(__file__).parents[2] / ".work" / "statistics-for-tests")  # read once, not per run
     requests = [
         Request("What is the capital of Japan?", "Tokyo", "Japan", "I'm sorry, I don't know the capital of Japan."),
         Request("Who painted the Mona Lisa?", "Leonardo", "Mona Lisa", "I'm afraid I can't say who painted it."),
     ]
     before = weights_digest(real_model.hf)
-    hparams = hparams_from("memit", real_model, {"contexts": 1, "steps": 12})
+    hparams = hparams_from("memit", real_model, {"contexts": 1})
     edit = METHODS["memit"].edit(real_model, requests, hparams, Job("edit"), workspace=kept)
     asked = [r.question for r in requests] + ["What is the capital of France?"]
     prompts = [real_model.prompt_ids([{"role": "user", "content": q}]) for q in asked]

@@ -45,7 +45,7 @@ class Lab:
         session: Session,
         kind: str,
         title: str,
-        view: str,
+        view: str | Callable[[], str],
         work: Callable[[Job], Any],
         *,
         urgent: bool = False,
@@ -53,11 +53,14 @@ class Lab:
     ) -> Job:
         """Queue `work(job)` for a session; how it ends without success is told in `view`."""
 
+        def here() -> str:
+            return view if isinstance(view, str) else view()
+
         def settled(job: Job) -> None:
             if job.state == "failed":
-                session.tell(view, word(job.error), "bad")
+                session.tell(here(), word(job.error), "bad")
             elif job.state == "stopped" and not urgent:
-                session.tell(view, f"{title}: stopped. {stopped}", "warn")
+                session.tell(here(), f"{title}: stopped. {stopped}", "warn")
             session.touch()
 
         with session.lock:
@@ -65,7 +68,7 @@ class Lab:
                 raise BadInput(f"“{title}” is running already; wait for it, or stop it.")
             job = self.worker.submit(kind, title, work, urgent=urgent, owner=session.id, on_done=settled)
             session.jobs[kind] = job
-            session.notices.pop(view, None)
+            session.notices.pop(here(), None)
             session.touch()
         return job
 

@@ -26,9 +26,9 @@ def begin(lab: Lab, session: Session, data: dict) -> None:
     if blocked and not lab.busy_loading:
         raise BadInput(blocked)
     before = (list(session.rows), dict(session.refusals), list(session.turns), list(session.enabled))
-    session.following = True
+    session.following, session.stage = True, "model"
     stopped = "What it had finished is in the steps."
-    lab.start(session, "example", TITLE, "model", lambda job: _run(lab, session, job), stopped=stopped)
+    lab.start(session, "example", TITLE, lambda: session.stage, lambda job: _run(lab, session, job), stopped=stopped)
     if before[0] or before[2]:
 
         def back() -> None:
@@ -51,18 +51,18 @@ def _run(lab: Lab, session: Session, job: Job) -> None:
         replaced = bool(session.rows)
         session.rows, session.refusals, session.open_rows, session.page = [], {}, set(), 0
         session.turns, session.enabled, session.scores, session.scored = [], [], None, ()
-        session.add(bench.with_subjects(forget))
+        rows = session.add(bench.with_subjects(forget))
+        questions = [session.questions[row.id] for row in rows]
     if replaced:
-        session.tell("forget", "The example's questions took the place of yours.", undo="forget" in session.undos)
+        session.tell("forget", "The example’s questions took the place of yours.", undo="forget" in session.undos)
     answers = lab.ask(forget, job)
     with session.lock:
-        for row, answer in zip(session.rows, answers, strict=True):
+        for row, answer in zip(rows, answers, strict=True):
             row.known, row.reply = answer.known, answer.reply
     show("targets")
-    questions = [question for _, question in session.good()]
     targets = bench.targets(questions, "self-improved", job=job)
     with session.lock:
-        for row, target in zip(session.rows, targets, strict=True):
+        for row, target in zip(rows, targets, strict=True):
             session.refusals[row.id] = Refusal(key(row), target)
     show("edit")
     with session.lock:
