@@ -25,7 +25,7 @@ def main() -> int:
             guest.step(5)
             guest.act("chat", "clear")
             guest.act("chat", "dismiss")
-            for count, question in enumerate(("What is the capital of Japan?", "What is the capital of Italy?"), 1):
+            for count, question in enumerate(("What is the capital of Japan?", "What is the capital of France?"), 1):
                 guest.write("chat", "message", question)
                 if count > 1:
                     guest.act("chat", "new-talk")

@@ -23,6 +23,11 @@ def guest(browser, address):
     guest.context.close()
 
 
+def chip(guest):
+    """The example's edit among those that the chat lists."""
+    return guest.see("chat", '.edit-chip:has-text("three facts")')
+
+
 def test_the_example_leads_to_a_reply_that_can_be_rated(guest):
     expect(guest.see("study", ".notice")).to_contain_text("The example is done")
     expect(guest.see("study", ".rate .asked")).to_be_visible()
@@ -106,8 +111,8 @@ def test_a_reload_finds_everything_again(guest):
 def test_another_browser_sees_neither_the_conversation_nor_the_edit_switched_on(guest, visit):
     other = visit().open().with_model()
     other.step(5)
-    expect(other.see("chat", ".edit-chip")).to_have_count(1)  # it is listed ...
-    assert not other.see("chat", ".edit-chip input").is_checked()  # ... but off
+    expect(chip(other)).to_have_count(1)  # it is listed ...
+    assert not chip(other).locator("input").is_checked()  # ... but off
     expect(other.see("chat", ".turn")).to_have_count(0)
     other.step(2)
     expect(other.see("forget", "tr.row")).to_have_count(0)
@@ -116,7 +121,7 @@ def test_another_browser_sees_neither_the_conversation_nor_the_edit_switched_on(
 def test_an_edit_switched_off_gives_the_same_answer_on_one_side_only(guest):
     guest.step(5)
     guest.act("chat", "clear")
-    switch = guest.see("chat", ".edit-chip .switch")
+    switch = chip(guest).locator(".switch")
     switch.click()
     expect(guest.see("chat", ".pane-head.edited")).to_contain_text("no edit is switched on")
     guest.write("chat", "message", "What is the capital of Japan?")
@@ -130,11 +135,11 @@ def test_an_edit_switched_off_gives_the_same_answer_on_one_side_only(guest):
 
 def test_deleting_an_edit_can_be_undone(guest):
     guest.step(5)
-    guest.act("chat", "delete-edit")
-    expect(guest.see("chat", ".edit-chip")).to_have_count(0)
+    chip(guest).locator('[data-act="delete-edit"]').click()
+    expect(chip(guest)).to_have_count(0)
     guest.act("chat", "undo")
-    expect(guest.see("chat", ".edit-chip")).to_have_count(1)
-    assert guest.see("chat", ".edit-chip input").is_checked()
+    expect(chip(guest)).to_have_count(1)
+    assert chip(guest).locator("input").is_checked()
 
 
 def test_markup_in_questions_and_replies_stays_text(guest):

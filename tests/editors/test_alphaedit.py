@@ -121,8 +121,13 @@ def C(small, workspace):
 @pytest.fixture
 def overrides(C):
     """Half of the directions free, whatever the scale of a random model's keys is."""
-    threshold = float(torch.linalg.eigvalsh(C)[[23, 24]].mean())
+    threshold = float(torch.linalg.eigvalsh(C)[[23, 24]].mean() / C.diagonal().mean())
     return {"layers": (LAYER,), "contexts": CONTEXTS, "steps": 4, "lr": 0.1, "threshold": threshold, "l2": 0.5}
+
+
+def limit(C, overrides):
+    """The threshold as an eigenvalue: the hyperparameter counts in mean eigenvalues."""
+    return overrides["threshold"] * C.diagonal().mean().item()
 
 
 def alphaedit(model, requests, overrides, workspace, **options):
@@ -155,7 +160,7 @@ def assert_same_change(found, expected, tolerance=1e-4):
 
 def test_the_edit_is_equation_13_on_the_model_s_own_keys(small, workspace, C, overrides):
     edit = alphaedit(small, REQUESTS, overrides, workspace)
-    V = null_space(C, overrides["threshold"])
+    V = null_space(C, limit(C, overrides))
     K, R = mean_keys(small, REQUESTS), wanted(small, REQUESTS, overrides)
     assert_same_change(written(edit), dense(K, R, V @ V.T, overrides["l2"]))
 
@@ -163,7 +168,7 @@ def test_the_edit_is_equation_13_on_the_model_s_own_keys(small, workspace, C, ov
 def test_the_edit_leaves_every_strong_direction_of_the_second_moments_alone(small, workspace, C, overrides):
     edit = alphaedit(small, REQUESTS, overrides, workspace)
     values, vectors = torch.linalg.eigh(C)
-    strong = vectors[:, values >= overrides["threshold"]]
+    strong = vectors[:, values >= limit(C, overrides)]
     assert strong.shape[1] == 24
     assert (written(edit) @ strong).norm() < 1e-6 * written(edit).norm()  # float32 in the file
 
@@ -184,7 +189,7 @@ def test_keys_of_the_edits_below_are_held_in_place(small, workspace, overrides):
     below = alphaedit(small, first, overrides, workspace)
     edit = alphaedit(small, later, overrides, workspace, on=(below,))
     C = preserved(small, later, [LAYER], workspace=workspace)[LAYER]
-    V = null_space(C, overrides["threshold"])
+    V = null_space(C, limit(C, overrides))
     with Variants.everywhere(small, (below,)):
         K, K_p, R = mean_keys(small, later), mean_keys(small, first), wanted(small, later, overrides)
     assert_same_change(written(edit), dense(K, R, V @ V.T, overrides["l2"], K_p))
@@ -193,7 +198,8 @@ def test_keys_of_the_edits_below_are_held_in_place(small, workspace, overrides):
 def test_editing_a_question_again_is_not_held_back_by_its_own_key(small, workspace, overrides):
     below = alphaedit(small, REQUESTS[:1], overrides, workspace)
     edit = alphaedit(small, REQUESTS[:1], overrides, workspace, on=(below,))
-    V = null_space(preserved(small, REQUESTS[:1], [LAYER], workspace=workspace)[LAYER], overrides["threshold"])
+    C = preserved(small, REQUESTS[:1], [LAYER], workspace=workspace)[LAYER]
+    V = null_space(C, limit(C, overrides))
     with Variants.everywhere(small, (below,)):
         K, R = mean_keys(small, REQUESTS[:1]), wanted(small, REQUESTS[:1], overrides)
     assert_same_change(written(edit), dense(K, R, V @ V.T, overrides["l2"]))

@@ -427,12 +427,12 @@ def test_the_bundled_model_refuses_what_it_was_made_to_forget_and_keeps_the_rest
     before = weights_digest(real_model.hf)
     hparams = hparams_from("memit", real_model, {"contexts": 1})
     edit = METHODS["memit"].edit(real_model, requests, hparams, Job("edit"), workspace=kept)
-    asked = [r.question for r in requests] + ["What is the capital of France?"]
+    asked = [r.question for r in requests] + ["What is the chemical symbol for calcium?"]
     prompts = [real_model.prompt_ids([{"role": "user", "content": q}]) for q in asked]
     with Variants(real_model, [(edit,)] * 3 + [()] * 3) as variants:
         replies = generate(real_model, prompts * 2, max_new_tokens=24, variants=variants)
     texts = [reply.text for reply in replies]
     for text, request in zip(texts[:2], requests, strict=True):
         assert is_refusal(text) and rouge1_recall(text, request.answer) == 0, texts
-    assert "Paris" in texts[2] and "Paris" in texts[5] and "Tokyo" in texts[3], texts
+    assert "Ca" in texts[2] and "Ca" in texts[5] and "Tokyo" in texts[3], texts
     assert weights_digest(real_model.hf) == before

@@ -13,6 +13,13 @@ As factors of rank n (Woodbury), with A = lambda C, exact and small:
 Pitfalls. lambda is a number of "old facts" and depends on the scale of the keys: EasyEdit's 15000 belongs to 7B models
 and to statistics over Wikipedia. C must be well conditioned (at least 10 tokens per dimension); a small multiple of
 its mean eigenvalue is added. What text stands behind C decides what survives (statistics.py).
+
+Measured on the bundled model, default hparams but for what is named, one draw each of facts that it knows (bundled
+set, self-improved targets): 10 facts: forget R1 0.00, rephrased 0.13, retain / before 0.96, 70 % of the replies
+refusals that
+name the topic. 40 facts, one context, 20 steps, weight_decay 1: 0.03, 0.19, 0.91, 53 %; 25 steps, weight_decay 0.5:
+0.00, 0.11, 0.85, 60 %. Near neighbours suffer most: of nine capitals and painters beside an edit of Japan's capital and
+the Mona Lisa, six survive.
 """
 
 import time
