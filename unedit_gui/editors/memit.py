@@ -18,8 +18,9 @@ Measured on the bundled model, default hparams but for what is named, one draw e
 set, self-improved targets): 10 facts: forget R1 0.00, rephrased 0.13, retain / before 0.96, 70 % of the replies
 refusals that
 name the topic. 40 facts, one context, 20 steps, weight_decay 1: 0.03, 0.19, 0.91, 53 %; 25 steps, weight_decay 0.5:
-0.00, 0.11, 0.85, 60 %. Near neighbours suffer most: of nine capitals and painters beside an edit of Japan's capital and
-the Mona Lisa, six survive.
+0.00, 0.11, 0.85, 60 %. Near neighbours suffer most: beside an
+edit of Japan's capital, the Mona Lisa and Romeo and Juliet, six of nine questions about other capitals, painters and
+authors stay answered, against eight before.
 """
 
 import time
