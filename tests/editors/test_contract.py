@@ -418,7 +418,11 @@ def test_every_method_explains_itself(method):
 
 
 def test_the_bundled_model_refuses_what_it_was_made_to_forget_and_keeps_the_rest(real_model):
-    """Two facts, one wording, the shipped statistics text: a smoke test and no measurement."""
+    """Two facts, one wording, the shipped statistics text: a smoke test and no measurement.
+
+    The control is a distant fact. A near one fails at present: after this edit "What is the capital of France?" is no
+    longer answered with Paris, a known fault of the default hyperparameters and not covered here.
+    """
     kept = Workspace(Path(__file__).parents[2] / ".work" / "statistics-for-tests")  # read once, not per run
     requests = [
         Request("What is the capital of Japan?", "Tokyo", "Japan", "I'm sorry, I don't know the capital of Japan."),
