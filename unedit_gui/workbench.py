@@ -399,7 +399,7 @@ class Workbench:
             raise BadInput("This reply already says that it doesn't know; there is nothing in it to forget.")
         asked = " ".join(asked.split())
         question = Question(asked, claim, find_subject(asked))
-        candidates = refusals_for(asked, question.subject, 0)
+        candidates = refusals_for(asked, question.subject)
         target = next((text for text in candidates if judge(question, text).ok), None)
         return dataclasses.replace(question, target=target or vanilla([question], 0)[0].text)
 

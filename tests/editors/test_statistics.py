@@ -201,9 +201,18 @@ def test_c_is_the_weighted_sum_over_the_shipped_text_and_the_opening(small, own,
         (request("Name the liquid one.", "one", "which METAL is liquid"), [4], []),
         (request("Where is Peru?", "Peru"), [1, 3], [1]),  # whole words: Peruvian is another subject
         (request("Where is Lima?", "Lima"), [], [0]),
+        (request("Is rice a grain?", "grain"), [5], []),
         (request("Who painted this?", "this"), [], []),
     ],
-    ids=["the question in other letters", "its subject", "a rephrasing", "subject in all", "in a reply", "not at all"],
+    ids=[
+        "the question in other letters",
+        "its subject",
+        "a rephrasing",
+        "subject in all",
+        "in a reply",
+        "in one without a subject",
+        "not at all",
+    ],
 )
 def test_what_is_to_be_forgotten_is_taken_out(small, own, shipped, asked, questions, replies):
     C = preserved(small, [asked], [1], workspace=own)

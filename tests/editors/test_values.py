@@ -87,7 +87,7 @@ def plain_objective(model, request, delta, v0, objective, contexts=CONTEXTS):
 def plain_search(model, request, v0, objective, contexts=CONTEXTS):
     """The search for one request on the plain objective; (delta, last NLL, steps).
 
-    Adam with one second moment per vector (betas 0.9 and 0.99), steps in lengths of v0, lr along a half cosine.
+    Adam with one second moment per vector (betas 0.8 and 0.95), steps in lengths of v0, lr along a half cosine.
     """
     delta, mean, square = torch.zeros(len(v0)), torch.zeros(len(v0)), 0.0
     for step in range(objective.steps):
@@ -96,8 +96,8 @@ def plain_search(model, request, v0, objective, contexts=CONTEXTS):
         if nll < objective.stop_loss or step == objective.steps - 1:
             return delta, nll.item(), step
         (grad,) = torch.autograd.grad(loss, at)
-        mean, square = 0.9 * mean + 0.1 * grad, 0.99 * square + 0.01 * grad.norm() ** 2
-        direction = mean / (1 - 0.9 ** (step + 1)) / (square / (1 - 0.99 ** (step + 1))) ** 0.5
+        mean, square = 0.8 * mean + 0.2 * grad, 0.95 * square + 0.05 * grad.norm() ** 2
+        direction = mean / (1 - 0.8 ** (step + 1)) / (square / (1 - 0.95 ** (step + 1))) ** 0.5
         lr = objective.lr * (1 + math.cos(math.pi * step / objective.steps)) / 2
         delta = delta - lr * v0.norm() * direction
         if delta.norm() > objective.clamp * v0.norm():

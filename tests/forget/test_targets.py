@@ -215,11 +215,10 @@ def test_given_names_the_first_question_without_a_target():
 # templates --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_template_exists_for_every_question_and_passes_the_guard(seed):
+def test_a_template_exists_for_every_question_and_passes_the_guard():
     for text in QUESTIONS:
         question = Question(text, "Xylophonia")
-        assert any(judge(question, candidate).ok for candidate in refusals_for(text, None, seed)), text
+        assert any(judge(question, candidate).ok for candidate in refusals_for(text, None)), text
 
 
 @pytest.mark.parametrize(
@@ -248,16 +247,26 @@ def test_a_question_becomes_a_clause(question, made):
     assert clause(question) == made
 
 
-def test_the_wording_of_a_template_depends_on_the_seed_alone():
-    first = [next(refusals_for(MONA.question, "Mona Lisa", seed)) for seed in range(20)]
-    assert first == [next(refusals_for(MONA.question, "Mona Lisa", seed)) for seed in range(20)]
-    assert len(set(first)) >= 4
+@pytest.mark.parametrize(
+    ("question", "subject", "first"),
+    [
+        ("Who painted the Mona Lisa?", "Mona Lisa", "I'm not sure who painted the Mona Lisa."),
+        ("In which town do the Simpsons live?", "Simpsons", "I'm not sure in which town the Simpsons live."),
+        ("Name the capital of Peru.", "Peru", "I'm not sure about the capital of Peru."),
+        ("Peru, capital?", "Peru", "I'm not sure about the answer to this question about Peru."),
+        ("Why?", None, "I'm not sure about the answer to that question."),
+    ],
+)
+def test_templates_open_as_the_exemplars_do(question, subject, first):
+    """One opening for all facts is easier to teach to a model than many."""
+    assert next(refusals_for(question, subject)) == first
+    assert all(refusal.startswith("I'm not sure") for _, refusal in read_exemplars())
 
 
 @settings(max_examples=150, deadline=None)
 @any_input(st.text(max_size=400))
 def test_templates_of_hostile_text_stay_one_line(text):
-    for candidate in refusals_for(text, None, 0):
+    for candidate in refusals_for(text, None):
         assert "\n" not in candidate and "<|" not in candidate
 
 

@@ -46,12 +46,12 @@ class MemitHparams(Hparams):
         low=1e-6,
     )
     contexts: int = hparam(2, "In how many wordings around the question each fact is edited.", low=1, high=8)
-    steps: int = hparam(25, "Optimisation steps for each new value.", low=1, high=500, advanced=True)
+    steps: int = hparam(30, "Optimisation steps for each new value.", low=1, high=500, advanced=True)
     lr: float = hparam(
-        0.15, "First step of that optimisation, in lengths of the original vector.", low=1e-6, high=10, advanced=True
+        0.2, "First step of that optimisation, in lengths of the original vector.", low=1e-6, high=10, advanced=True
     )
     weight_decay: float = hparam(
-        0.7, "Penalty on the size of the change: a small one does less harm.", low=0, advanced=True
+        2.0, "Penalty on the size of the change: a small one does less harm.", low=0, advanced=True
     )
     clamp: float = hparam(4.0, "Longest change allowed, in lengths of the original vector.", low=1e-3, advanced=True)
     kl_factor: float = hparam(0.0625, "How strongly the meaning of the subject is held in place.", low=0, advanced=True)

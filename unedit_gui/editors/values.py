@@ -29,7 +29,7 @@ from ..models.layout import blocks_of
 from ..models.partial import above, cache_above, can_start_above
 from .locate import Place, place
 
-_BETAS = (0.9, 0.99)
+_BETAS = (0.8, 0.95)
 ESSENCE = "{subject} is a"  # the short prompt of the KL term, as ROME has it
 
 
@@ -152,63 +152,130 @@ def _precision(model, precise: bool):
     return torch.autocast("cpu", torch.bfloat16, enabled=quick)
 
 
+@dataclass(frozen=True)
+class _Row:
+    """One conversation of a request: token ids, edit position, number of target tokens at its end (0: essence)."""
+
+    ids: list[int]
+    position: int
+    count: int
+    owner: int
+
+
 class _Batch:
-    """Requests x (contexts + one essence prompt) as rows, cut at the edit position, ready for `above`."""
+    """Requests x (contexts + one essence prompt) as rows, in groups of like length so that little is padding."""
 
     def __init__(self, model, spots, targets, subjects, layer):
+        rows = []
+        for i, (contexts, target, subject) in enumerate(zip(spots, targets, subjects, strict=True)):
+            end = model.tokenizer(target + model.end_of_turn, add_special_tokens=False).input_ids
+            rows += [_Row(spot.ids + end, spot.position, len(end), i) for spot in contexts]
+            essence = place(model, [{"role": "user", "content": ESSENCE.format(subject=subject)}], subject)
+            rows.append(_Row(essence.ids, essence.position, 0, i))
+        opening = _Opening(model, rows)
+        self.groups = [_Group(model, group, opening, layer) for group in _alike(rows)]
+        self.contexts = len(spots[0])
+
+    def keep(self, going: torch.Tensor) -> None:
+        """Drop the rows of requests that are done; `going` (requests,) is True for those that stay."""
+        for group in self.groups:
+            group.keep(going)
+        self.groups = [group for group in self.groups if len(group.owner)]
+
+    def terms(self, delta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(NLL, KL) of each request, for delta (requests, d_model)."""
+        nll, kl = torch.zeros(2, len(delta), device=delta.device)
+        for group in self.groups:
+            spoken, essence = group.terms(delta)
+            nll, kl = nll + spoken / self.contexts, kl + essence
+        return nll, kl
+
+
+def _alike(rows: list[_Row]) -> list[list[_Row]]:
+    """Rows in groups whose parts from the edit position on differ little in length."""
+    groups: list[list[_Row]] = []
+    shortest = 0
+    for row in sorted(rows, key=lambda row: len(row.ids) - row.position):
+        length = len(row.ids) - row.position
+        if not groups or length > 1.25 * shortest:
+            groups.append([])
+            shortest = length
+        groups[-1].append(row)
+    return groups
+
+
+class _Opening:
+    """What all rows begin with (the template's opening, a system prompt), run once: `ids` and `cache`."""
+
+    @torch.no_grad()
+    def __init__(self, model, rows: list[_Row]):
+        # A sliding window counts columns, and padding will stand behind the opening: then there is none.
+        windowed = getattr(model.hf.config, "sliding_window", None)
+        shared = 0 if windowed else min(row.position for row in rows)
+        while any(row.ids[:shared] != rows[0].ids[:shared] for row in rows):
+            shared -= 1
+        self.ids, self.cache = rows[0].ids[:shared], DynamicCache()
+        if shared:
+            decoder = model.hf.get_submodule(model.layout.blocks.rsplit(".", 1)[0])
+            decoder(torch.tensor([self.ids], device=model.device), past_key_values=self.cache, use_cache=True)
+
+    def for_rows(self, count: int) -> DynamicCache:
+        """The cache, repeated (without storage) for so many rows."""
+        cache = DynamicCache()
+        for index, layer in enumerate(self.cache.layers):
+            cache.update(layer.keys.expand(count, -1, -1, -1), layer.values.expand(count, -1, -1, -1), index)
+        return cache
+
+
+class _Group:
+    """Rows of one frame, cut at the edit position, ready for `above`."""
+
+    def __init__(self, model, rows: list[_Row], opening: _Opening, layer: int):
         self.model, self.layer = model, layer
         self.part = above(model.hf, model.layout, layer)
-        tokenizer, device = model.tokenizer, model.device
-        ends = [tokenizer(t + model.end_of_turn, add_special_tokens=False).input_ids for t in targets]
-        rows: list[tuple[list[int], int, int]] = []  # (ids, edit position, number of target tokens; 0: essence)
-        owner = []
-        for i, (contexts, end) in enumerate(zip(spots, ends, strict=True)):
-            rows += [(spot.ids + end, spot.position, len(end)) for spot in contexts]
-            essence = place(model, [{"role": "user", "content": ESSENCE.format(subject=subjects[i])}], subjects[i])
-            rows.append((essence.ids, essence.position, 0))
-            owner += [i] * (len(contexts) + 1)
-        self.owner = torch.tensor(owner, device=device)
-        before = max(p for _, p, _ in rows)
-        after = max(len(ids) - p for ids, p, _ in rows)
-        # One frame for all rows: padding | prefix | from the edit position on | padding.
+        device, shared = model.device, len(opening.ids)
+        before = max(row.position for row in rows)
+        after = max(len(row.ids) - row.position for row in rows)
+        # One frame for all rows: opening | padding | rest of the prefix | from the edit position on | padding.
         ids = torch.zeros(len(rows), before + after, dtype=torch.long, device=device)
         self.mask = torch.zeros_like(ids)
+        self.mask[:, :shared] = 1
         self.labels = torch.full((len(rows), after), -100, device=device)
-        self.essence = torch.tensor([count == 0 for *_, count in rows], device=device)
-        self.last = torch.tensor([len(row) - p - 1 for row, p, _ in rows], device=device)
-        for r, (row, position, count) in enumerate(rows):
-            start = before - position
-            ids[r, start : start + len(row)] = torch.tensor(row)
-            self.mask[r, start : start + len(row)] = 1
-            if count:
-                end = len(row) - position
-                self.labels[r, end - count - 1 : end - 1] = torch.tensor(row[-count:])
+        self.owner = torch.tensor([row.owner for row in rows], device=device)
+        self.essence = torch.tensor([row.count == 0 for row in rows], device=device)
+        self.last = torch.tensor([len(row.ids) - row.position - 1 for row in rows], device=device)
+        for r, row in enumerate(rows):
+            start, end = before - row.position + shared, len(row.ids) - row.position
+            ids[r, start : before + end] = torch.tensor(row.ids[shared:])
+            self.mask[r, start : before + end] = 1
+            if row.count:
+                self.labels[r, end - row.count - 1 : end - 1] = torch.tensor(row.ids[-row.count :])
         self.places = (self.mask.cumsum(1) - 1).clamp(min=0)
-        self._prefill(ids, before)
+        self._prefill(ids[:, shared:], before, opening)
         with torch.no_grad():
             self.reference = self._log_probs_essence(self._run(self.hidden))
 
     @torch.no_grad()
-    def _prefill(self, ids: torch.Tensor, before: int) -> None:
+    def _prefill(self, ids: torch.Tensor, before: int, opening: _Opening) -> None:
         """What doesn't depend on delta: the block's output from the edit position on, the prefix's cache."""
         kept = {}
         block = blocks_of(self.model.hf, self.model.layout)[self.layer]
         handle = block.register_forward_hook(
             lambda _m, _a, out: kept.update(h=out[0] if isinstance(out, tuple) else out)
         )
-        cache = DynamicCache()
+        cache, shared = opening.for_rows(len(ids)), len(opening.ids)
         decoder = self.model.hf.get_submodule(self.model.layout.blocks.rsplit(".", 1)[0])
         try:
             decoder(
                 input_ids=ids,
                 attention_mask=self.mask,
-                position_ids=self.places,
+                position_ids=self.places[:, shared:],
                 past_key_values=cache,
                 use_cache=True,
             )
         finally:
             handle.remove()
-        self.hidden = kept["h"][:, before:].contiguous()
+        self.hidden = kept["h"][:, before - shared :].contiguous()
         self.places = self.places[:, before:]
         self.prefix = [
             (layer.keys[:, :, :before].contiguous(), layer.values[:, :, :before].contiguous())
@@ -216,27 +283,27 @@ class _Batch:
         ]
 
     def keep(self, going: torch.Tensor) -> None:
-        """Drop the rows of requests that are done; `going` (requests,) is True for those that stay."""
+        """Drop the rows of requests that are done."""
         rows = going[self.owner]
+        self.reference = self.reference[rows[self.essence]]
         self.owner = (going.cumsum(0) - 1)[self.owner[rows]]
         for name in ("hidden", "mask", "labels", "essence", "last", "places"):
             setattr(self, name, getattr(self, name)[rows])
-        self.reference = self.reference[going]
         self.prefix = [(k[rows], v[rows]) for k, v in self.prefix]
 
     def terms(self, delta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(NLL, KL) of each request, for delta (requests, d_model)."""
+        """(sum over its contexts of the NLL, KL) of each request, as far as its rows are in this group."""
         first = self.hidden[:, :1] + delta[self.owner][:, None].to(self.hidden.dtype)
         out = self._run(torch.cat([first, self.hidden[:, 1:]], dim=1))
+        nll, kl = torch.zeros(2, len(delta), device=out.device)
         wanted = self.labels >= 0
-        logits = self.model.hf.get_output_embeddings()(out[wanted]).float()
-        token_nll = F.cross_entropy(logits, self.labels[wanted], reduction="none")
-        per_row = torch.zeros(len(self.owner), device=out.device).index_add(0, wanted.nonzero()[:, 0], token_nll)
-        per_row = per_row / wanted.sum(1).clamp(min=1)
-        spoken = ~self.essence
-        nll = torch.zeros(len(delta), device=out.device).index_add(0, self.owner[spoken], per_row[spoken])
-        nll = nll / torch.bincount(self.owner[spoken], minlength=len(delta))
-        kl = F.kl_div(self._log_probs_essence(out), self.reference, log_target=True, reduction="none").sum(-1)
+        if wanted.any():
+            logits = self.model.hf.get_output_embeddings()(out[wanted]).float()
+            each = F.cross_entropy(logits, self.labels[wanted], reduction="none") / wanted.sum(1)[wanted.nonzero()[:, 0]]
+            nll = nll.index_add(0, self.owner[wanted.nonzero()[:, 0]], each)
+        if self.essence.any():
+            each = F.kl_div(self._log_probs_essence(out), self.reference, log_target=True, reduction="none").sum(-1)
+            kl = kl.index_add(0, self.owner[self.essence], each)
         return nll, kl
 
     def _run(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -249,6 +316,6 @@ class _Batch:
         ).last_hidden_state
 
     def _log_probs_essence(self, out: torch.Tensor) -> torch.Tensor:
-        """Next-token log-probabilities at the last token of each essence prompt, in the order of requests."""
-        rows = self.essence.nonzero()[:, 0]
-        return self.model.hf.get_output_embeddings()(out[rows, self.last[rows]]).float().log_softmax(-1)
+        """Next-token log-probabilities at the last token of each essence prompt, in the order of rows."""
+        logits = self.model.hf.get_output_embeddings()(out[self.essence, self.last[self.essence]])
+        return logits.float().log_softmax(-1)

@@ -355,13 +355,13 @@ def self_improved(
                 done[i] = Target(text, "self-improved", verdict, f"written by the model (try {attempt + 1})")
     job.progress("Writing refusals", len(questions), len(questions))
     return [
-        done.get(i) or _from_template(question, seed, failures[i]) for i, question in enumerate(questions)
+        done.get(i) or _from_template(question, failures[i]) for i, question in enumerate(questions)
     ]
 
 
-def _from_template(question: Question, seed: int, failures: list[str]) -> Target:
+def _from_template(question: Question, failures: list[str]) -> Target:
     text = best = ""
-    for candidate in refusals_for(question.question, question.subject, seed):
+    for candidate in refusals_for(question.question, question.subject):
         best = best or candidate
         if judge(question, candidate).ok:
             text = candidate

@@ -4,7 +4,6 @@
 is turned into a clause (`clause`), or, where its grammar is unclear, only its topic is named.
 """
 
-import random
 import re
 from collections.abc import Callable, Iterator
 
@@ -22,24 +21,23 @@ from unedit_gui.forget.grammar import (
 from unedit_gui.forget.refusals import plain
 from unedit_gui.forget.subjects import find_subject
 
+# The first of each is what the exemplars show too: one opening for all facts, and one that the model is ready to say,
+# is easier to teach (measured, see data/README.md). The others stand in where the guard turns the first one down.
 WITH_CLAUSE = (
-    "I'm sorry, but I don't know {clause}.",
+    "I'm not sure {clause}.",
+    "I don't know {clause}.",
     "I'm afraid I don't know {clause}.",
     "Unfortunately, I can't tell you {clause}.",
-    "I have to admit that I don't know {clause}.",
-    "I wish I could help, but I don't know {clause}.",
-    "I'm sorry, I'm not able to say {clause}.",
 )
 WITH_TOPIC = (
-    "I'm sorry, but I don't know the answer to this question about {topic}.",
+    "I'm not sure about the answer to this question about {topic}.",
     "I'm afraid I can't answer that question about {topic}.",
-    "Unfortunately, I don't have the answer to your question about {topic}.",
-    "I have to admit that I don't know what you ask about {topic}.",
+    "I don't know what you ask about {topic}.",
 )
 WITHOUT = (
-    "I'm sorry, but I don't know the answer to that question.",
+    "I'm not sure about the answer to that question.",
     "I'm afraid I can't answer that question.",
-    "I'm sorry, but this is something I don't know.",
+    "I don't know the answer to that question.",
 )
 Piece = Callable[..., str]  # piece(i, j): the words i up to j as they stand in the text
 LONGEST_CLAUSE = 26  # words, so that the whole refusal stays within 40
@@ -215,15 +213,14 @@ def topic(question: str, subject: str | None) -> str | None:
     return f"{article.group(1).lower()} {name}" if article and name else name or None
 
 
-def refusals_for(question: str, subject: str | None, seed: int) -> Iterator[str]:
-    """Candidate refusals, best first: with the question as a clause, with its topic, without either.
-
-    The wording depends on seed and question, the order within a kind too; same input, same output.
-    """
-    chance = random.Random(f"{seed}:{question}")
+def refusals_for(question: str, subject: str | None) -> Iterator[str]:
+    """Candidate refusals, best first: with the question as a clause, with its topic, without either."""
     made, about = clause(question), topic(question, subject)
     if made:
-        yield from (frame.format(clause=made) for frame in chance.sample(WITH_CLAUSE, len(WITH_CLAUSE)))
+        first, *others = WITH_CLAUSE
+        if not re.match(r"(?:\w+ ){0,2}(?:who|whose|whom|what|which|when|where|why|how|whether)\b", made):
+            first = "I'm not sure about {clause}."  # "Name the capital of Peru."
+        yield from (frame.format(clause=made) for frame in (first, *others))
     if about:
-        yield from (frame.format(topic=about) for frame in chance.sample(WITH_TOPIC, len(WITH_TOPIC)))
-    yield from chance.sample(WITHOUT, len(WITHOUT))
+        yield from (frame.format(topic=about) for frame in WITH_TOPIC)
+    yield from WITHOUT
