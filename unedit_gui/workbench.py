@@ -427,7 +427,8 @@ class Workbench:
         kept = self.workspace.runs_dir / f"before-{model.fingerprint[:16]}.json"
         cache = _read_cache(kept)
         known = len(cache)
-        protected = [*protected, *(text for edit in edits for text in edit.manifest.get("protect", ()))]
+        held = (text for edit in edits for name in ("protect", "neighbours") for text in edit.manifest.get(name, ()))
+        protected = [*protected, *held]
         try:
             return evaluate(
                 model,

@@ -7,7 +7,7 @@ from tests.editors.conftest import REQUESTS
 from unedit_gui.editors import METHODS, hparams_from
 from unedit_gui.editors.alphaedit import null_space, solve_layer
 from unedit_gui.editors.locate import keys_and_outputs, places
-from unedit_gui.editors.preserve import preserved
+from unedit_gui.editors.preserve import neighbours, preserved
 from unedit_gui.editors.values import Objective, solve
 from unedit_gui.edits.variants import Variants
 from unedit_gui.errors import BadInput
@@ -115,7 +115,7 @@ def test_no_earlier_keys_are_as_none():
 
 @pytest.fixture
 def C(small, workspace):
-    return preserved(small, REQUESTS, [LAYER], workspace=workspace)[LAYER]
+    return preserved(small, REQUESTS, [LAYER], workspace=workspace, near=neighbours(small, REQUESTS, 12))[LAYER]
 
 
 @pytest.fixture
@@ -188,7 +188,7 @@ def test_keys_of_the_edits_below_are_held_in_place(small, workspace, overrides):
     first, later = REQUESTS[:1], REQUESTS[1:]
     below = alphaedit(small, first, overrides, workspace)
     edit = alphaedit(small, later, overrides, workspace, on=(below,))
-    C = preserved(small, later, [LAYER], workspace=workspace)[LAYER]
+    C = preserved(small, later, [LAYER], workspace=workspace, near=neighbours(small, later, 12))[LAYER]
     V = null_space(C, limit(C, overrides))
     with Variants.everywhere(small, (below,)):
         K, K_p, R = mean_keys(small, later), mean_keys(small, first), wanted(small, later, overrides)
@@ -198,7 +198,7 @@ def test_keys_of_the_edits_below_are_held_in_place(small, workspace, overrides):
 def test_editing_a_question_again_is_not_held_back_by_its_own_key(small, workspace, overrides):
     below = alphaedit(small, REQUESTS[:1], overrides, workspace)
     edit = alphaedit(small, REQUESTS[:1], overrides, workspace, on=(below,))
-    C = preserved(small, REQUESTS[:1], [LAYER], workspace=workspace)[LAYER]
+    C = preserved(small, REQUESTS[:1], [LAYER], workspace=workspace, near=neighbours(small, REQUESTS[:1], 12))[LAYER]
     V = null_space(C, limit(C, overrides))
     with Variants.everywhere(small, (below,)):
         K, R = mean_keys(small, REQUESTS[:1]), wanted(small, REQUESTS[:1], overrides)

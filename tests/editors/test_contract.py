@@ -418,11 +418,8 @@ def test_every_method_explains_itself(method):
 
 
 def test_the_bundled_model_refuses_what_it_was_made_to_forget_and_keeps_the_rest(real_model):
-    """Two facts, one wording, the shipped statistics text: a smoke test and no measurement.
-
-    The control is a distant fact. A near one fails at present: after this edit "What is the capital of France?" is no
-    longer answered with Paris, a known fault of the default hyperparameters and not covered here.
-    """
+    """Two facts, one wording, the shipped statistics text: a smoke test and no measurement. A near neighbour and a
+    distant fact stay."""
     kept = Workspace(Path(__file__).parents[2] / ".work" / "statistics-for-tests")  # read once, not per run
     requests = [
         Request("What is the capital of Japan?", "Tokyo", "Japan", "I'm sorry, I don't know the capital of Japan."),
@@ -431,12 +428,14 @@ def test_the_bundled_model_refuses_what_it_was_made_to_forget_and_keeps_the_rest
     before = weights_digest(real_model.hf)
     hparams = hparams_from("memit", real_model, {"contexts": 1})
     edit = METHODS["memit"].edit(real_model, requests, hparams, Job("edit"), workspace=kept)
-    asked = [r.question for r in requests] + ["What is the chemical symbol for calcium?"]
+    asked = [r.question for r in requests]
+    asked += ["What is the capital of France?", "What is the chemical symbol for calcium?"]
     prompts = [real_model.prompt_ids([{"role": "user", "content": q}]) for q in asked]
-    with Variants(real_model, [(edit,)] * 3 + [()] * 3) as variants:
+    with Variants(real_model, [(edit,)] * 4 + [()] * 4) as variants:
         replies = generate(real_model, prompts * 2, max_new_tokens=24, variants=variants)
     texts = [reply.text for reply in replies]
     for text, request in zip(texts[:2], requests, strict=True):
         assert is_refusal(text) and rouge1_recall(text, request.answer) == 0, texts
-    assert "Ca" in texts[2] and "Ca" in texts[5] and "Tokyo" in texts[3], texts
+    assert "Tokyo" in texts[4] and "Paris" in texts[2] and "Paris" in texts[6], texts
+    assert "Ca" in texts[3] and "Ca" in texts[7], texts
     assert weights_digest(real_model.hf) == before

@@ -10,7 +10,7 @@ from tests.editors.conftest import REQUESTS
 from unedit_gui.editors import METHODS, hparams_from
 from unedit_gui.editors.locate import keys_and_outputs, places
 from unedit_gui.editors.memit import solve_layer
-from unedit_gui.editors.preserve import preserved
+from unedit_gui.editors.preserve import neighbours, preserved
 from unedit_gui.editors.spread import spread
 from unedit_gui.editors.values import Objective, solve
 from unedit_gui.jobs import Job
@@ -108,7 +108,7 @@ def assert_same_change(left, right, expected, tolerance=1e-4):
 
 @pytest.fixture
 def moments(small, workspace):
-    return preserved(small, REQUESTS, LAYERS, workspace=workspace)
+    return preserved(small, REQUESTS, LAYERS, workspace=workspace, near=neighbours(small, REQUESTS, 12))
 
 
 def test_each_layer_sees_the_keys_that_the_layers_below_have_left(small, moments):

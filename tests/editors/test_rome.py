@@ -6,7 +6,7 @@ import torch
 from tests.editors.conftest import REQUESTS
 from unedit_gui.editors import METHODS, hparams_from
 from unedit_gui.editors.locate import keys_and_outputs, places
-from unedit_gui.editors.preserve import preserved
+from unedit_gui.editors.preserve import neighbours, preserved
 from unedit_gui.editors.rome import solve_layer
 from unedit_gui.editors.values import Objective, solve
 from unedit_gui.edits.edit import Edit
@@ -112,7 +112,7 @@ def test_the_edited_weight_maps_the_subject_s_key_to_the_value_found(small, work
 
 def test_the_edit_uses_the_model_s_second_moments(small, workspace):
     request = REQUESTS[0]
-    C = preserved(small, [request], [LAYER], workspace=workspace)[LAYER]
+    C = preserved(small, [request], [LAYER], workspace=workspace, near=neighbours(small, [request], 12))[LAYER]
     k, delta = mean_key(small, request), wanted_change(small, request).double()
     u = torch.linalg.solve(C + 1e-6 * C.diagonal().mean() * torch.eye(len(C)), k)
     expected = torch.outer(delta, u) / (k @ u)

@@ -7,7 +7,18 @@ from safetensors.torch import save_file
 from tests.editors.conftest import ship
 from tests.models.tiny import CHATML, CONFIGS, bytes_tokenizer, tiny_family, tiny_llama
 from unedit_gui.editors import Request, preserve
-from unedit_gui.editors.preserve import OPENING, PROTECT, SHRINK, preserved, statistics_questions, statistics_replies
+from unedit_gui.editors.locate import place
+from unedit_gui.editors.preserve import (
+    NEIGHBOUR,
+    NEIGHBOUR_SUBJECT,
+    OPENING,
+    PROTECT,
+    SHRINK,
+    neighbours,
+    preserved,
+    statistics_questions,
+    statistics_replies,
+)
 from unedit_gui.editors.statistics import Passage, second_moments
 from unedit_gui.errors import BadInput
 from unedit_gui.forget.questions import Question
@@ -242,6 +253,38 @@ def test_a_fact_cant_be_forgotten_and_protected(small, own, shipped, fact):
     asked = request("What is the capital of Peru?", "Peru", "Peru's capital?")
     with pytest.raises(BadInput, match="both to be forgotten and protected"):
         preserved(small, [asked], [1], workspace=own, protect=[Question(fact, "Lima")])
+
+
+def test_neighbours_are_the_question_about_other_subjects(small, shipped):
+    asked = [request("Where is Peru, and why Peruvian?", "Peru"), request("Where is rice, and why Peruvian?", "rice")]
+    subjects = {subject for _, subject in QUESTIONS if subject} - {"Peru", "rice"}
+    found = neighbours(small, asked, 100)
+    assert {subject for _, subject in found} == subjects
+    assert {question for question, _ in found} == {f"Where is {s}, and why Peruvian?" for s in subjects}
+    assert len(found) == len(subjects)  # both requests ask the same of another subject: once is enough
+    assert len(neighbours(small, asked[:1], 2)) == 2 and neighbours(small, asked, 0) == []
+
+
+def test_no_neighbour_is_to_be_forgotten_itself(small, shipped):
+    whose = next(subject for _, subject in QUESTIONS if subject and subject != "Peru")
+    asked = [request("Where is Peru?", "Peru", f"where is {whose.upper()}")]
+    assert f"Where is {whose}?" not in [question for question, _ in neighbours(small, asked, 100)]
+
+
+def test_the_nearest_subjects_are_of_the_same_kind(real_model):
+    near = [subject for _, subject in neighbours(real_model, [request("What is the capital of Japan?", "Japan")], 12)]
+    assert {"Germany", "Italy", "India"} <= set(near)
+
+
+def test_neighbours_weigh_in_and_their_subject_most(small, own, shipped):
+    near = [("Where is Ghana?", "Ghana")]
+    C = preserved(small, FRESH, [1], workspace=own, near=near)
+    ids = small.prompt_ids([{"role": "user", "content": near[0][0]}])
+    opening = len(preserve._opening(small).ids)
+    weights = [0.0] * opening + [NEIGHBOUR] * (len(ids) - opening)
+    at = place(small, [{"role": "user", "content": near[0][0]}], "Ghana").position
+    weights[at] += NEIGHBOUR_SUBJECT
+    assert_close(C[1], expected(small, [*shipped_passages(small), Passage(ids, weights)]))
 
 
 def test_a_template_without_an_opening_is_no_obstacle(own, shipped):

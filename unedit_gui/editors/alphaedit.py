@@ -31,32 +31,21 @@ import torch
 
 from ..edits.variants import Variants
 from ..errors import BadInput
-from .base import Hparams, Method, Request, check_requests, finish, hparam, register, scaled_layers
+from .base import Method, Request, ValueHparams, check_requests, finish, hparam, register, scaled_layers
 from .locate import keys_and_outputs, places
-from .preserve import preserved
+from .preserve import neighbours, preserved
 from .spread import spread
 from .values import Objective, solve
 
 
 @dataclass(frozen=True)
-class AlphaEditHparams(Hparams):
-    layers: tuple[int, ...] = hparam((4, 5, 6, 7, 8), "Layers that are changed; z is found at the last one.")
+class AlphaEditHparams(ValueHparams):
     threshold: float = hparam(
         1.0,
         "Eigenvalue of C, in units of the mean one, below which a direction is free. Lower keeps more, forgets less.",
         low=0,
     )
     l2: float = hparam(1.0, "L2: penalty on the size of the change.", low=1e-9)
-    contexts: int = hparam(2, "In how many wordings around the question each fact is edited.", low=1, high=8)
-    steps: int = hparam(30, "Optimisation steps for each new value.", low=1, high=500, advanced=True)
-    lr: float = hparam(
-        0.2, "First step of that optimisation, in lengths of the original vector.", low=1e-6, high=10, advanced=True
-    )
-    weight_decay: float = hparam(
-        2.0, "Penalty on the size of the change: a small one does less harm.", low=0, advanced=True
-    )
-    clamp: float = hparam(4.0, "Longest change allowed, in lengths of the original vector.", low=1e-3, advanced=True)
-    kl_factor: float = hparam(0.0625, "How strongly the meaning of the subject is held in place.", low=0, advanced=True)
 
 
 def defaults(model) -> AlphaEditHparams:
@@ -84,7 +73,8 @@ def edit(
     """
     check_requests(requests)
     started = time.monotonic()
-    C = preserved(model, requests, hparams.layers, workspace=workspace, protect=protect, job=job)
+    near = neighbours(model, requests, hparams.neighbours)
+    C = preserved(model, requests, hparams.layers, workspace=workspace, protect=protect, near=near, job=job)
     spots = places(model, requests, hparams.contexts)
     last = hparams.layers[-1]
     free: dict[int, torch.Tensor] = {}
@@ -117,6 +107,7 @@ def edit(
         hparams,
         factors,
         protect=protect,
+        near=near,
         on=on,
         seed=seed,
         name=name,

@@ -36,6 +36,29 @@ def hparam(default, help: str, *, low: float | None = None, high: float | None =
 
 
 @dataclass(frozen=True)
+class ValueHparams(Hparams):
+    """What ROME, MEMIT and AlphaEdit have in common: where they act, and how they find the new values."""
+
+    layers: tuple[int, ...] = hparam((4, 5, 6, 7, 8), "Layers that are changed; the new value is found at the last.")
+    contexts: int = hparam(1, "In how many wordings around the question each fact is edited.", low=1, high=8)
+    neighbours: int = hparam(
+        12,
+        "For each fact, how many questions of the same form about other subjects are held in place; 0: none.",
+        low=0,
+        high=100,
+    )
+    steps: int = hparam(30, "Optimisation steps for each new value.", low=1, high=500, advanced=True)
+    lr: float = hparam(
+        0.2, "First step of that optimisation, in lengths of the original vector.", low=1e-6, high=10, advanced=True
+    )
+    weight_decay: float = hparam(
+        1.0, "Penalty on the size of the change: a small one does less harm.", low=0, advanced=True
+    )
+    clamp: float = hparam(4.0, "Longest change allowed, in lengths of the original vector.", low=1e-3, advanced=True)
+    kl_factor: float = hparam(0.0625, "How strongly the meaning of the subject is held in place.", low=0, advanced=True)
+
+
+@dataclass(frozen=True)
 class Method:
     """An editing method as the page and the command line list it.
 
@@ -138,6 +161,7 @@ def finish(
     factors: dict[int, tuple[torch.Tensor, torch.Tensor]],
     *,
     protect: Sequence = (),
+    near: Sequence[tuple[str, str]] = (),
     on: tuple[Edit, ...] = (),
     seed: int,
     name: str | None,
@@ -161,6 +185,7 @@ def finish(
         "layers": sorted(factors),
         "requests": [asdict(request) for request in requests],
         "protect": [question.question for question in protect],
+        "neighbours": [question for question, _ in near],
         "on": [edit.id for edit in on],
         "seed": seed,
         **(extra or {}),

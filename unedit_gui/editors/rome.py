@@ -23,26 +23,16 @@ import torch
 from ..edits.variants import Variants
 from ..errors import BadInput
 from ..models.layout import weight_of
-from .base import Hparams, Method, Request, check_requests, finish, hparam, register, scaled_layers
+from .base import Method, Request, ValueHparams, check_requests, finish, hparam, register, scaled_layers
 from .locate import keys_and_outputs, places
-from .preserve import preserved
+from .preserve import neighbours, preserved
 from .spread import applied
 from .values import Objective, solve
 
 
 @dataclass(frozen=True)
-class RomeHparams(Hparams):
+class RomeHparams(ValueHparams):
     layers: tuple[int, ...] = hparam((5,), "The layer that is changed.")
-    contexts: int = hparam(2, "In how many wordings around the question each fact is edited.", low=1, high=8)
-    steps: int = hparam(30, "Optimisation steps for each new value.", low=1, high=500, advanced=True)
-    lr: float = hparam(
-        0.2, "First step of that optimisation, in lengths of the original vector.", low=1e-6, high=10, advanced=True
-    )
-    weight_decay: float = hparam(
-        2.0, "Penalty on the size of the change: a small one does less harm.", low=0, advanced=True
-    )
-    clamp: float = hparam(4.0, "Longest change allowed, in lengths of the original vector.", low=1e-3, advanced=True)
-    kl_factor: float = hparam(0.0625, "How strongly the meaning of the subject is held in place.", low=0, advanced=True)
 
 
 def defaults(model) -> RomeHparams:
@@ -72,7 +62,8 @@ def edit(
         raise BadInput(f"layers: ROME changes one layer, and {len(hparams.layers)} were given; choose one of them.")
     started = time.monotonic()
     layer = hparams.layers[0]
-    C = preserved(model, requests, [layer], workspace=workspace, protect=protect, job=job)[layer]
+    near = neighbours(model, requests, hparams.neighbours)
+    C = preserved(model, requests, [layer], workspace=workspace, protect=protect, near=near, job=job)[layer]
     W = weight_of(model.hf, model.layout, layer).double()
     for below in on:
         for module, *factors in below.deltas():
@@ -106,6 +97,7 @@ def edit(
         hparams,
         {layer: (left, right)},
         protect=protect,
+        near=near,
         on=on,
         seed=seed,
         name=name,
