@@ -276,14 +276,16 @@ def test_the_nearest_subjects_are_of_the_same_kind(real_model):
     assert {"Germany", "Italy", "India"} <= set(near)
 
 
-def test_neighbours_weigh_in_and_their_subject_most(small, own, shipped):
+@pytest.mark.parametrize(("facts", "share"), [(1, 1.0), (3, 1.0), (6, 0.5)])
+def test_neighbours_weigh_in_and_their_subject_most_and_less_beside_many_facts(small, own, shipped, facts, share):
     near = [("Where is Ghana?", "Ghana")]
-    C = preserved(small, FRESH, [1], workspace=own, near=near)
+    C = preserved(small, FRESH * facts, [1], workspace=own, near=near)
     ids = small.prompt_ids([{"role": "user", "content": near[0][0]}])
     opening = len(preserve._opening(small).ids)
     weights = [0.0] * opening + [NEIGHBOUR] * (len(ids) - opening)
     at = place(small, [{"role": "user", "content": near[0][0]}], "Ghana").position
     weights[at] += NEIGHBOUR_SUBJECT
+    weights = [share * weight for weight in weights]
     assert_close(C[1], expected(small, [*shipped_passages(small), Passage(ids, weights)]))
 
 

@@ -299,8 +299,9 @@ class _Group:
         wanted = self.labels >= 0
         if wanted.any():
             logits = self.model.hf.get_output_embeddings()(out[wanted]).float()
-            each = F.cross_entropy(logits, self.labels[wanted], reduction="none") / wanted.sum(1)[wanted.nonzero()[:, 0]]
-            nll = nll.index_add(0, self.owner[wanted.nonzero()[:, 0]], each)
+            row = wanted.nonzero()[:, 0]
+            each = F.cross_entropy(logits, self.labels[wanted], reduction="none") / wanted.sum(1)[row]
+            nll = nll.index_add(0, self.owner[row], each)
         if self.essence.any():
             each = F.kl_div(self._log_probs_essence(out), self.reference, log_target=True, reduction="none").sum(-1)
             kl = kl.index_add(0, self.owner[self.essence], each)
