@@ -276,7 +276,7 @@ def test_the_nearest_subjects_are_of_the_same_kind(real_model):
     assert {"Germany", "Italy", "India"} <= set(near)
 
 
-@pytest.mark.parametrize(("facts", "share"), [(1, 1.0), (3, 1.0), (6, 0.5)])
+@pytest.mark.parametrize(("facts", "share"), [(1, 1.0), (10, 1.0), (20, 0.5)])
 def test_neighbours_weigh_in_and_their_subject_most_and_less_beside_many_facts(small, own, shipped, facts, share):
     near = [("Where is Ghana?", "Ghana")]
     C = preserved(small, FRESH * facts, [1], workspace=own, near=near)

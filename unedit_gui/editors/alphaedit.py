@@ -17,10 +17,10 @@ so that Delta q = 0 for every eigenvector q of C with eigenvalue >= threshold.
 Pitfalls. The paper's threshold is absolute: 2e-2 belongs to 7-8B models. Here it is measured in mean eigenvalues of C,
 so that it carries over between models; the share of dimensions that stayed free is written into the manifest.
 
-Measured on the bundled model, one draw each of facts that it knows (bundled set, self-improved targets): 10 facts,
-default
-hparams: forget R1 0.00, rephrased 0.23, retain / before 0.98, 80 % of the replies refusals that name the topic. 40
-facts, one context, 20 steps, weight_decay 1, threshold 0.1 absolute: 0.06, 0.14, 0.88, 43 %.
+Measured on the bundled model with default hparams, on facts of the bundled set that it knows, targets self-improved,
+replies of 32 tokens. 10 facts, three draws: forget R1 0.00, rephrased 0.13, retain / before 0.96, 87 % of the replies
+refusals that name the topic. 40 facts, two draws: 0.01, 0.16, 0.91, 94 %. Beside the example (Japan's capital, the Mona
+Lisa, Romeo and Juliet) all 24 other capitals that it knows stay answered, and all 11 of other books and paintings.
 """
 
 import time

@@ -29,9 +29,9 @@ _DATA = Path(__file__).parents[2] / "data"
 OPENING, QUESTION, SUBJECT, REPLY = 3.0, 1.0, 0.3, 1.0
 PROTECT = 20.0  # a protected fact counts as much as this many shipped questions
 # Of each token of a neighbour, and of its subject's last token on top: so much that a key nearly as near as the
-# forgotten one holds against it. In all they count no more than those of three facts: beside 40 facts, all at full
+# forgotten one holds against it. In all they count no more than those of ten facts: beside 40 facts, all at full
 # weight outweighed the rest of C six times over, and a sixth of the answers came back.
-NEIGHBOUR, NEIGHBOUR_SUBJECT, FULL_WEIGHT = 0.005, 0.02, 3
+NEIGHBOUR, NEIGHBOUR_SUBJECT, FULL_WEIGHT = 0.005, 0.02, 10
 SHRINK = 0.035  # C + SHRINK * mean eigenvalue * I: directions that the text happens not to touch aren't free
 
 
