@@ -47,7 +47,7 @@ class ValueHparams(Hparams):
         low=0,
         high=100,
     )
-    steps: int = hparam(30, "Optimisation steps for each new value.", low=1, high=500, advanced=True)
+    steps: int = hparam(25, "Optimisation steps for each new value.", low=1, high=500, advanced=True)
     lr: float = hparam(
         0.2, "First step of that optimisation, in lengths of the original vector.", low=1e-6, high=10, advanced=True
     )
