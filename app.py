@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def flags() -> argparse.Namespace:
 
 def main() -> int:
     given = flags()
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # the page shows the progress
     # Here, not above: --help answers at once.
     from unedit_gui.ui.app import build, launch_settings
     from unedit_gui.ui.lab import Lab

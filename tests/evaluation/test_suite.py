@@ -132,7 +132,7 @@ def test_protected_questions_are_flagged_where_they_are_retained(tiny, edit):
         max_new_tokens=2,
     )
     assert [row.protected for row in scores.rows] == [False, True, False]
-    assert any("1 of the 2 retained questions were protected" in note for note in scores.notes)
+    assert any("1 of the 2 retained questions were held in place" in note for note in scores.notes)
 
 
 def test_a_reader_is_told_which_questions_do_not_belong(tiny, edit):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from transformers import DynamicCache
 
 from ..errors import Failed
 from ..models.chat import History, defuse, encode, last_token_of
@@ -81,6 +82,30 @@ def _last_word(subject: str, text: str) -> int:
     return whole[-1].start() if whole else text.rfind(subject)
 
 
+def shared_opening(rows: Sequence[Place]) -> int:
+    """How many tokens all rows begin with (the template's opening, a system prompt), up to the first edit position."""
+    shared = min(row.position for row in rows)
+    while any(row.ids[:shared] != rows[0].ids[:shared] for row in rows):
+        shared -= 1
+    return shared
+
+
+class Opening:
+    """What all rows begin with, run once: its ids, and its keys and values for any number of rows."""
+
+    @torch.no_grad()
+    def __init__(self, part, ids: list[int], device):
+        self.ids, self.cache = ids, DynamicCache()
+        if ids:
+            part(input_ids=torch.tensor([ids], device=device), past_key_values=self.cache, use_cache=True)
+
+    def for_rows(self, count: int) -> DynamicCache:
+        cache = DynamicCache()
+        for index, layer in enumerate(self.cache.layers):
+            cache.update(layer.keys.expand(count, -1, -1, -1), layer.values.expand(count, -1, -1, -1), index)
+        return cache
+
+
 @torch.no_grad()
 def keys_and_outputs(model, spots: Sequence[Place], layers: Sequence[int], *, batch_size: int = 64, job=None):
     """Keys and block outputs at the edit positions, with whatever hooks are active (earlier layers' deltas).
@@ -91,15 +116,17 @@ def keys_and_outputs(model, spots: Sequence[Place], layers: Sequence[int], *, ba
     found = {layer: ([], []) for layer in layers}
     part = below(model.hf, model.layout, max(layers))
     order = sorted(range(len(spots)), key=lambda i: spots[i].position)
+    opening = Opening(part, spots[0].ids[: shared_opening(spots)], model.device)
+    shared = len(opening.ids)
     for start in range(0, len(order), batch_size):
         if job is not None:
             job.check()
         rows = [spots[i] for i in order[start : start + batch_size]]
         # Causal: nothing after the edit position matters. Padding stands behind it, so needs no mask.
-        ids = torch.zeros(len(rows), rows[-1].position + 1, dtype=torch.long, device=model.device)
+        ids = torch.zeros(len(rows), rows[-1].position + 1 - shared, dtype=torch.long, device=model.device)
         for i, spot in enumerate(rows):
-            ids[i, : spot.position + 1] = torch.tensor(spot.ids[: spot.position + 1])
-        at = torch.tensor([spot.position for spot in rows], device=model.device)
+            ids[i, : spot.position + 1 - shared] = torch.tensor(spot.ids[shared : spot.position + 1])
+        at = torch.tensor([spot.position - shared for spot in rows], device=model.device)
         each = torch.arange(len(rows), device=model.device)
         handles = []
         for layer in layers:
@@ -117,7 +144,7 @@ def keys_and_outputs(model, spots: Sequence[Place], layers: Sequence[int], *, ba
                 block.register_forward_hook(keep_output),
             ]
         try:
-            part(input_ids=ids, use_cache=False)
+            part(input_ids=ids, past_key_values=opening.for_rows(len(rows)), use_cache=True)
         finally:
             for handle in handles:
                 handle.remove()
