@@ -253,6 +253,22 @@ def test_nothing_is_changed_where_the_model_says_the_target_already(small, spots
     assert torch.equal(solved.delta, torch.zeros_like(solved.delta)) and solved.steps.tolist() == [0, 0, 0]
 
 
+def test_the_model_is_left_as_it_was_found(small, spots, v0):
+    """Attention and trainability are switched for the search alone, also where it is stopped."""
+    attention, digest = small.hf.config._attn_implementation, weights_digest(small.hf)
+
+    def stop(_progress):
+        raise Stopped("stopped")
+
+    with pytest.raises(Stopped):
+        solve(small, spots, TARGETS, SUBJECTS, LAYER, OBJECTIVE, v0, job=Job("edit", on_progress=stop))
+    solve_all(small, spots, v0)
+    assert small.hf.config._attn_implementation == attention
+    assert not any(weight.requires_grad or weight.grad is not None for weight in small.hf.parameters())
+    assert weights_digest(small.hf) == digest
+
+
+
 @pytest.mark.parametrize("batch_rows", [1, 8])
 def test_requests_are_solved_the_same_alone_and_in_company(small, spots, v0, batch_rows):
     together, apart = solve_all(small, spots, v0), solve_all(small, spots, v0, batch_rows=batch_rows)

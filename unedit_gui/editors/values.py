@@ -122,15 +122,16 @@ def _descend(batch: "_Batch", objective: Objective, v0: torch.Tensor, report) ->
     b1, b2 = _BETAS
     for step in range(1, objective.steps + 1):
         d = delta[active].clone().requires_grad_(True)
-        with torch.enable_grad():
+        with torch.set_grad_enabled(step < objective.steps):  # the last one only measures
             nll, kl = batch.terms(d)
             decay = objective.weight_decay * (d.norm(dim=1) / scale[active]) ** 2
-            (grad,) = torch.autograd.grad((nll + objective.kl_factor * kl + decay).sum(), d)
+            loss_of_all = (nll + objective.kl_factor * kl + decay).sum()
         loss[active.cpu()] = nll.detach().cpu().float()
         report(step, nll.mean().item())
         going = nll.detach() >= objective.stop_loss
         if step == objective.steps or not going.any():
             break
+        (grad,) = torch.autograd.grad(loss_of_all, d)
         if not going.all():
             batch.keep(going)
             active, grad = active[going], grad[going]
@@ -145,11 +146,24 @@ def _descend(batch: "_Batch", objective: Objective, v0: torch.Tensor, report) ->
     return Solved(delta.T.contiguous(), loss, steps)
 
 
+@contextmanager
 def _precision(model, precise: bool):
-    """bfloat16 arithmetic where the processor has it (four times the speed); delta itself stays in float32."""
+    """bfloat16 arithmetic where the processor has it (twice the speed); delta itself stays in float32.
+
+    Autocast keeps a weight's bfloat16 copy from step to step only where that weight could be trained, so the weights
+    say so meanwhile. No gradient is ever asked of them.
+    """
     cpu_has_it = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     quick = model.device.type == "cpu" and cpu_has_it and model.dtype == torch.float32 and not precise
-    return torch.autocast("cpu", torch.bfloat16, enabled=quick)
+    weights = [w for w in model.hf.parameters() if quick and w.ndim == 2 and not w.requires_grad]
+    try:
+        for weight in weights:
+            weight.requires_grad_(True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=quick):
+            yield
+    finally:
+        for weight in weights:
+            weight.requires_grad_(False)
 
 
 @contextmanager
@@ -166,11 +180,14 @@ def _plain_attention(model):
 
 @dataclass(frozen=True)
 class _Row:
-    """One conversation of a request: token ids, edit position, number of target tokens at its end (0: essence)."""
+    """One conversation of a request: token ids, edit position, the target tokens (none: essence).
+
+    `ids` ends with the last token but one of the target: nothing is asked behind its last.
+    """
 
     ids: list[int]
     position: int
-    count: int
+    wanted: list[int]
     owner: int
 
 
@@ -181,9 +198,9 @@ class _Batch:
         rows = []
         for i, (contexts, target, subject) in enumerate(zip(spots, targets, subjects, strict=True)):
             end = model.tokenizer(target + model.end_of_turn, add_special_tokens=False).input_ids
-            rows += [_Row(spot.ids + end, spot.position, len(end), i) for spot in contexts]
+            rows += [_Row(spot.ids + end[:-1], spot.position, end, i) for spot in contexts]
             essence = place(model, [{"role": "user", "content": ESSENCE.format(subject=subject)}], subject)
-            rows.append(_Row(essence.ids, essence.position, 0, i))
+            rows.append(_Row(essence.ids, essence.position, [], i))
         # A sliding window counts columns, and padding will stand behind the opening: then there is none.
         shared = 0 if getattr(model.hf.config, "sliding_window", None) else shared_opening(rows)
         opening = Opening(_decoder(model), rows[0].ids[:shared], model.device)
@@ -215,7 +232,7 @@ def _alike(rows: list[_Row]) -> list[list[_Row]]:
     shortest = 0
     for row in sorted(rows, key=lambda row: len(row.ids) - row.position):
         length = len(row.ids) - row.position
-        if not groups or length > 1.25 * shortest:
+        if not groups or length > 1.15 * shortest:
             groups.append([])
             shortest = length
         groups[-1].append(row)
@@ -237,14 +254,14 @@ class _Group:
         self.mask[:, :shared] = 1
         self.labels = torch.full((len(rows), after), -100, device=device)
         self.owner = torch.tensor([row.owner for row in rows], device=device)
-        self.essence = torch.tensor([row.count == 0 for row in rows], device=device)
+        self.essence = torch.tensor([not row.wanted for row in rows], device=device)
         self.last = torch.tensor([len(row.ids) - row.position - 1 for row in rows], device=device)
         for r, row in enumerate(rows):
             start, end = before - row.position + shared, len(row.ids) - row.position
             ids[r, start : before + end] = torch.tensor(row.ids[shared:])
             self.mask[r, start : before + end] = 1
-            if row.count:
-                self.labels[r, end - row.count - 1 : end - 1] = torch.tensor(row.ids[-row.count :])
+            if row.wanted:
+                self.labels[r, end - len(row.wanted) : end] = torch.tensor(row.wanted)
         self.places = (self.mask.cumsum(1) - 1).clamp(min=0)
         self._prefill(ids[:, shared:], before, opening)
         with torch.no_grad():
