@@ -20,7 +20,8 @@ so that it carries over between models; the share of dimensions that stayed free
 Measured on the bundled model with default hparams, on facts of the bundled set that it knows, targets self-improved,
 replies of 32 tokens. 10 facts, three draws: forget R1 0.00, rephrased 0.13, retain / before 0.96, 87 % of the replies
 refusals that name the topic; a fourth, with replies of 64 tokens: 0.00, 0.10, 0.88, 70 %.
-40 facts, two draws: 0.01, 0.16, 0.91, 94 %. Beside the example (Japan's capital, the Mona Lisa, Romeo and Juliet) all 24 other capitals that it knows stay answered, and all 11 of other books and paintings.
+40 facts, two draws: 0.01, 0.16, 0.91, 94 %. Beside the example (Japan's capital, the Mona Lisa, Romeo and Juliet) all
+24 other capitals that it knows stay answered, and all 11 of other books and paintings.
 """
 
 import time
