@@ -64,7 +64,7 @@ def place(model, history: History, subject: str, question: str | None = None) ->
     start = text.rfind(asked.strip(), 0, last)
     if start >= 0:  # else the template rewrites what it is given
         first, last = start, start + len(asked.strip())
-    found = _last_word(subject, text[first:last])
+    found = last_word(subject, text[first:last])
     if found < 0:
         raise Failed(f"The subject {subject!r} can't be found in the prompt; choose another part of the question.")
     position = last_token_of(model.tokenizer, text, first + found, first + found + len(subject))
@@ -76,7 +76,7 @@ def places(model, requests: Sequence, contexts: int) -> list[list[Place]]:
     return [[place(model, h, r.subject, r.question) for h in histories(r.question, contexts)] for r in requests]
 
 
-def _last_word(subject: str, text: str) -> int:
+def last_word(subject: str, text: str) -> int:
     """Where the subject stands last, as whole words if it does so at all ("Niger" is not in "Nigeria"); or -1."""
     whole = list(re.finditer(rf"(?<!\w){re.escape(subject)}(?!\w)", text))
     return whole[-1].start() if whole else text.rfind(subject)

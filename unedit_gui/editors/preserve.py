@@ -12,7 +12,6 @@ beside Japan's). These keys are the nearest to the one that changes, so they suf
 
 import csv
 import hashlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +20,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 from ..errors import BadInput, Failed
-from .locate import place
+from .locate import last_word, place
 from .statistics import Passage, second_moments
 
 _DATA = Path(__file__).parents[2] / "data"
@@ -74,8 +73,7 @@ def neighbours(model, requests: Sequence, count: int) -> list[tuple[str, str]]:
 
 def _put(request, other: str) -> str:
     """The request's question about another subject."""
-    whole = list(re.finditer(rf"(?<!\w){re.escape(request.subject)}(?!\w)", request.question))
-    start = whole[-1].start() if whole else request.question.rfind(request.subject)
+    start = last_word(request.subject, request.question)
     return request.question[:start] + other + request.question[start + len(request.subject) :]
 
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from transformers import DynamicCache
 
 from ..models.layout import down_of
 from ..models.partial import below
+from .locate import Opening
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,7 @@ def second_moments(
     total = {layer: torch.zeros(size, size, dtype=exact, device=device) for layer in layers}
     part = below(model.hf, model.layout, max(layers))
     shared = _shared_opening(texts)
-    opening = DynamicCache()
-    if shared:
-        part(input_ids=torch.tensor([texts[0].ids[:shared]], device=device), past_key_values=opening, use_cache=True)
+    opening = Opening(part, texts[0].ids[:shared] if shared else [], device)
     order = sorted((text for text in texts if text.ids), key=lambda p: len(p.ids))
     done = 0
     while done < len(order):
@@ -54,12 +52,13 @@ def second_moments(
         while done < len(order) and (not rows or (len(rows) + 1) * (len(order[done].ids) - shared) <= batch_tokens):
             rows.append(order[done])
             done += 1
-        _add(model, part, rows, shared, opening, total)
+        _add(model, part, rows, opening, total)
     return total
 
 
-def _add(model, part, rows: list[Passage], shared: int, opening: DynamicCache, total: dict[int, torch.Tensor]) -> None:
+def _add(model, part, rows: list[Passage], opening: Opening, total: dict[int, torch.Tensor]) -> None:
     """Add one batch's keys to the totals."""
+    shared = len(opening.ids)
     longest = max(len(row.ids) for row in rows) - shared
     ids = torch.zeros(len(rows), longest, dtype=torch.long)
     weights = torch.zeros(len(rows), longest)
@@ -75,11 +74,8 @@ def _add(model, part, rows: list[Passage], shared: int, opening: DynamicCache, t
             total[layer] += (k.T @ k).to(total[layer])
 
         handles.append(down_of(model.hf, model.layout, layer).register_forward_hook(add))
-    cache = DynamicCache()
-    for index, layer in enumerate(opening.layers):
-        cache.update(layer.keys.expand(len(rows), -1, -1, -1), layer.values.expand(len(rows), -1, -1, -1), index)
     try:
-        part(input_ids=ids.to(model.device), past_key_values=cache, use_cache=True)
+        part(input_ids=ids.to(model.device), past_key_values=opening.for_rows(len(rows)), use_cache=True)
     finally:
         for handle in handles:
             handle.remove()
