@@ -1,6 +1,7 @@
 """The one door: everything Unedit can do, as one synchronous Python object.
 
-The page, the command line and your own scripts call this and nothing below it:
+The page, the command line and your own scripts call this and nothing below it. It holds the model and the
+workspace and brings the parts together; how each thing is done stands in their folders:
 
     from unedit_gui.workbench import Workbench
 
@@ -18,16 +19,16 @@ its methods on one `jobs.Worker`. Importing this module loads no torch.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import BadInput, Failed
-from .forget.checks import check_forget_set, first_claim
-from .forget.questions import Question, read_file
+from .errors import BadInput
+from .evaluation.knowledge import Answer, ask
+from .forget import bundled
+from .forget.checks import check_forget_set
+from .forget.questions import Question
 from .forget.subjects import find_subject
 from .jobs import Job
 from .workspace import Workspace
@@ -41,31 +42,13 @@ if TYPE_CHECKING:  # these load torch, or are only needed by one method
     from .forget.targets import Target
     from .models.generation import Reply, Sampling
     from .models.loading import LoadedModel, ModelCard
+    from .models.writing import Write
     from .study.ratings import Ratings
 
-DATA = Path(__file__).resolve().parent.parent / "data"
-SETS = {
-    "factual": "factual.csv",
-    "general": "general.csv",
-    "example": "example.csv",
-    "example retain": "example_retain.csv",
-}
 KINDS = ("self-improved", "vanilla", "given")
 ANSWER_TOKENS = 64  # the length at which REFERENCE.md, section 3, cuts a reply that is scored
-ROWS_AT_ONCE = 32
-CACHED_ROWS = 20_000  # of the original's scored replies, about 500 bytes each
 
 History = list[dict[str, str]]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The model's reply to a question before any edit. `known`: every word of the reference is in it."""
-
-    question: Question
-    reply: str
-    rouge1: float
-    known: bool
 
 
 class Workbench:
@@ -74,7 +57,7 @@ class Workbench:
     def __init__(self, home: Path | str | None = None) -> None:
         self.workspace = Workspace(Path(home) if home is not None else None)
         self.model: LoadedModel | None = None
-        self._digest: str | None = None  # over every byte of the model's weights, before the first edit
+        self._sealed: str | None = None  # a hash of the model's weights, taken before the first edit
         self._below: dict[str, tuple[Edit, ...]] = {}  # by an edit's id: those that it was made on top of
 
     @cached_property
@@ -100,37 +83,17 @@ class Workbench:
 
     def present(self, card: ModelCard) -> bool:
         """Whether a model of the catalogue can be loaded without a network."""
-        from .models.catalogue import BUNDLED, bundled_gguf
+        from .models.catalogue import present
 
-        if card.source == BUNDLED:
-            return bundled_gguf() is not None
-        if card.source != "hub":
-            return Path(card.name).exists()
-        from huggingface_hub import try_to_load_from_cache
-
-        return isinstance(try_to_load_from_cache(card.name, "config.json"), str)
+        return present(card)
 
     def memory(self, model: ModelCard | str, dtype: str | None = None, device: str | None = None) -> dict[str, Any]:
         """What loading takes: `needed`, `available` (bytes), `fits` (None: unknown), `device`, `dtype`,
         `text`."""
-        from .models.catalogue import card_for, gibibytes, memory_available
-        from .models.loading import pick_device, pick_dtype
+        from .models.catalogue import card_for
+        from .models.loading import what_it_takes
 
-        card = card_for(model) if isinstance(model, str) else model
-        device = pick_device(device)
-        dtype = pick_dtype(device, card.parameters, dtype)
-        needed, available = card.memory(dtype), memory_available(device)
-        fits = None if needed is None else needed <= available
-        takes = "size not known" if needed is None else f"needs about {gibibytes(needed)} in {dtype}"
-        text = f"{takes}, {gibibytes(available)} free" + (": too much for this machine" if fits is False else "")
-        return {
-            "needed": needed,
-            "available": available,
-            "fits": fits,
-            "device": device,
-            "dtype": dtype,
-            "text": text[0].upper() + text[1:] + ".",
-        }
+        return what_it_takes(card_for(model) if isinstance(model, str) else model, dtype, device)
 
     def load(
         self,
@@ -147,7 +110,7 @@ class Workbench:
         from .models.loading import load
 
         loaded = load(str(name), self.workspace, device=device, dtype=dtype, job=job or Job("load"))
-        self.model, self._digest = loaded, None
+        self.model, self._sealed = loaded, None
         return loaded
 
     def verify_original(self, job: Job | None = None) -> dict[str, Any]:
@@ -155,41 +118,19 @@ class Workbench:
 
         Returns `ok`, `fingerprint` (of the weights as they are now) and `text` (one sentence for the page).
         """
-        from .models.loading import fingerprint, weights_digest
+        from .models.seal import verify
 
-        model, job = self._loaded(), job or Job("verify")
-        job.progress("Checking the original's weights")
-        found = fingerprint(model.hf)
-        ok = found == model.fingerprint
-        if ok and self._digest is not None:
-            ok = weights_digest(model.hf, job) == self._digest
-        text = (
-            f"Every weight is as it was loaded (fingerprint {found})."
-            if ok
-            else "The weights in memory are no longer the ones that were loaded; load the model again."
-        )
-        return {"ok": ok, "fingerprint": found, "text": text}
-
-    def _remember_original(self, job: Job) -> None:
-        """Hash the untouched weights, before anything could have changed them."""
-        from .models.loading import weights_digest
-
-        if self._digest is None:
-            job.progress("Recording the original's weights")
-            self._digest = weights_digest(self._loaded().hf, job)
+        return verify(self._loaded(), self._sealed, job or Job("verify"))
 
     # ------------------------------------------------------------- questions
 
     def bundled_sets(self) -> dict[str, tuple[Question, ...]]:
         """The question sets that come with the program, by name."""
-        return {name: read_file(DATA / file).questions for name, file in SETS.items() if (DATA / file).is_file()}
+        return bundled.question_sets()
 
     def example(self) -> tuple[list[Question], list[Question]]:
         """The one-click example: (questions to forget, questions to retain)."""
-        sets = self.bundled_sets()
-        if not {"example", "example retain"} <= set(sets):
-            raise Failed(f"The example's questions are missing from {DATA}; fetch the program again.")
-        return list(sets["example"]), list(sets["example retain"])
+        return bundled.example()
 
     def with_subjects(self, questions: Sequence[Question]) -> list[Question]:
         """The same questions, a missing subject filled in where one can be found (else it stays None)."""
@@ -197,17 +138,9 @@ class Workbench:
 
     def ask(self, questions: Sequence[Question], *, job: Job | None = None) -> list[Answer]:
         """Ask the original model every question (greedy, at most 64 tokens) and say which it knows."""
-        from .evaluation.metrics import rouge1_recall
-
         if not questions:
             raise BadInput("There are no questions to ask; add at least one.")
-        job = job or Job("ask")
-        replies = self._write(job, "Asking the model")([_single(q.question) for q in questions], 0, 0.0)
-        answers = []
-        for question, reply in zip(questions, replies, strict=True):
-            rouge1 = rouge1_recall(reply, question.answer)
-            answers.append(Answer(question, reply, rouge1, known=rouge1 == 1.0))
-        return answers
+        return ask(questions, self._write(job or Job("ask"), "Asking the model"))
 
     def targets(
         self,
@@ -283,6 +216,7 @@ class Workbench:
         Raises BadInput in one sentence for anything that can't be edited, before any work is done.
         """
         from .editors.base import Request
+        from .models.seal import seal
 
         model, chosen = self._loaded(), self._method(method)
         on = tuple(on) if isinstance(on, Sequence) else (on,)
@@ -296,7 +230,7 @@ class Workbench:
         if hparams is None or isinstance(hparams, Mapping):
             hparams = self.hparams(method, hparams)
         job = job or Job("edit")
-        self._remember_original(job)
+        self._sealed = self._sealed or seal(model, job)
         requests = [
             Request(q.question, q.answer, q.subject, target.text, q.rephrases)
             for q, target in zip(questions, self.targets(questions, targets, seed=seed, job=job), strict=True)
@@ -387,21 +321,9 @@ class Workbench:
         Subject (where one is found) and a target are filled in; the model is not run. BadInput where the
         reply claims nothing.
         """
-        from .forget.refusals import is_refusal
-        from .forget.targets import judge, vanilla
-        from .forget.templates import refusals_for
+        from .forget.replies import question_from
 
-        asked = next((turn["content"] for turn in reversed(history) if turn["role"] == "user"), "").strip()
-        claim = first_claim(reply)
-        if not asked or not claim:
-            raise BadInput("There is no question with a reply to forget here; ask something first.")
-        if is_refusal(reply):
-            raise BadInput("This reply already says that it doesn't know; there is nothing in it to forget.")
-        asked = " ".join(asked.split())
-        question = Question(asked, claim, find_subject(asked))
-        candidates = refusals_for(asked, question.subject)
-        target = next((text for text in candidates if judge(question, text).ok), None)
-        return dataclasses.replace(question, target=target or vanilla([question], 0)[0].text)
+        return question_from(history, reply)
 
     def evaluate(
         self,
@@ -418,33 +340,26 @@ class Workbench:
         `rephrased` None: each forget question's own rephrasings. What an edit protected is flagged where it
         is scored as retained; `protected` names more of those. The original's scores are kept for next time.
         """
+        from .evaluation.kept import kept_replies
         from .evaluation.suite import evaluate
 
         model = self._loaded()
         edits = tuple(edits) if isinstance(edits, Sequence) else (edits,)
         for edit in edits:
             self._check_base(edit)
-        kept = self.workspace.runs_dir / f"before-{model.fingerprint[:16]}.json"
-        cache = _read_cache(kept)
-        known = len(cache)
         held = (text for edit in edits for name in ("protect", "neighbours") for text in edit.manifest.get(name, ()))
-        protected = [*protected, *held]
-        try:
+        with kept_replies(self.workspace, model) as cache:
             return evaluate(
                 model,
                 edits,
                 self.with_subjects(forget),
                 self.with_subjects(retain),
                 None if rephrased is None else self.with_subjects(rephrased),
-                protected=protected,
+                protected=[*protected, *held],
                 max_new_tokens=ANSWER_TOKENS,
                 cache=cache,
                 job=job or Job("evaluate"),
             )
-        finally:  # what a stopped run found out about the original is worth keeping too
-            if len(cache) > known:
-                newest = dict(list(cache.items())[-CACHED_ROWS:])
-                self.workspace.write_atomically(kept, json.dumps(newest, ensure_ascii=False))
 
     # --------------------------------------------------------------- helpers
 
@@ -466,47 +381,8 @@ class Workbench:
         if not self._fits(edit):
             raise BadInput(f"The edit {edit.name!r} was made for another model than the one loaded.")
 
-    def _write(self, job: Job, stage: str) -> Callable[[list[History], int, float], list[str]]:
-        """The function with which questions, refusals and rephrasings are written by the original model.
+    def _write(self, job: Job, stage: str) -> Write:
+        """The function with which the original model writes questions' replies, refusals and rephrasings."""
+        from .models.writing import writer
 
-        It answers in batches of like length and lets waiting chat replies through between them.
-        """
-        from .models.generation import Sampling, generate
-
-        model = self._loaded()
-
-        def write(histories: list[History], seed: int, temperature: float) -> list[str]:
-            prompts = [model.prompt_ids(history) for history in histories]
-            order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
-            texts = [""] * len(prompts)
-            sampling = Sampling(temperature, 0.9 if temperature else 1.0)
-            for start in range(0, len(order), ROWS_AT_ONCE):
-                job.progress(stage, start, len(order))
-                rows = order[start : start + ROWS_AT_ONCE]
-                replies = generate(
-                    model,
-                    [prompts[row] for row in rows],
-                    max_new_tokens=ANSWER_TOKENS,
-                    sampling=sampling,
-                    seed=seed + start,
-                    job=job,
-                )
-                for row, reply in zip(rows, replies, strict=True):
-                    texts[row] = reply.text
-                job.breathe()
-            job.progress(stage, len(order), len(order))
-            return texts
-
-        return write
-
-
-def _single(question: str) -> History:
-    return [{"role": "user", "content": question}]
-
-
-def _read_cache(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):  # not there yet, or cut off: it is made again
-        return {}
-    return found if isinstance(found, dict) else {}
+        return writer(self._loaded(), job, stage, ANSWER_TOKENS)

@@ -8,7 +8,7 @@ Where too few pass, frames stand in that always work ("Could you tell me who pai
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -21,8 +21,7 @@ from ..jobs import Job
 
 if TYPE_CHECKING:
     from ..forget.questions import Question
-
-Write = Callable[[list[list[dict]], int, float], list[str]]
+    from ..models.writing import Write
 
 TEMPERATURE = 0.8  # of the tries after the first, which is greedy
 EXTRA_TRIES = 3  # beyond one per rephrasing asked for

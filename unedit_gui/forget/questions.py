@@ -13,28 +13,21 @@ from __future__ import annotations
 
 import csv
 import io
-import math
-import numbers
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from unedit_gui.errors import BadInput, Failed
 from unedit_gui.forget import files
+from unedit_gui.forget.columns import by_field, cell_text, field_of, is_missing, need_columns, text_of
 
 MAX_ROWS = 20_000
 MAX_CHARACTERS = 2_000
 MAX_REPHRASES = 20
 
-_FIELDS = {
-    **{"question": "question", "prompt": "question", "query": "question"},
-    **{"answer": "answer", "subject": "subject", "target": "target", "category": "category"},
-}
-_REPHRASE = re.compile(r"(rephrase[sd]?|rephrasings?|paraphrased_questions?)(_?\d+)?")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # newline and tab are fine
 _DELIMITERS = ",;\t|"
 
@@ -111,7 +104,7 @@ def read_lines(text: str) -> Reading:
         if not line.strip(files.BLANK):
             continue
         parts = [part.strip(files.BLANK) for part in line.split("|" if "|" in line else "\t")]
-        if rows.count == 0 and [_field(part) for part in parts[:2]] == ["question", "answer"]:
+        if rows.count == 0 and [field_of(part) for part in parts[:2]] == ["question", "answer"]:
             continue
         if rows.full(number):
             break
@@ -221,7 +214,7 @@ def _question(cells: Mapping[str, Sequence[Any]]) -> tuple[Question, list[str]]:
     reasons: list[str] = []
 
     def first(field: str) -> str:
-        texts = (_text(cell, field, reasons) for cell in cells.get(field, ()))
+        texts = (text_of(cell, field, reasons) for cell in cells.get(field, ()))
         return next((text for text in texts if text), "")
 
     question, answer, subject = first("question"), first("answer"), first("subject")
@@ -232,7 +225,7 @@ def _question(cells: Mapping[str, Sequence[Any]]) -> tuple[Question, list[str]]:
     rephrases: dict[str, None] = {}  # an ordered set
     for cell in cells.get("rephrase", ()):
         for item in cell if isinstance(cell, list | tuple) else [cell]:
-            rephrases[_text(item, "rephrase", reasons)] = None
+            rephrases[text_of(item, "rephrase", reasons)] = None
     made = Question(
         question,
         answer,
@@ -250,10 +243,10 @@ def _read_records(records: Iterable[tuple[int, Any]], name: str, allow_empty: bo
     for number, record in records:
         if isinstance(record, Mapping):
             record = {str(key): value for key, value in record.items()}
-            fields.update(map(_field, record))
+            fields.update(map(field_of, record))
             if len(columns) < 1000:
                 columns.update(dict.fromkeys(record))
-            if all(map(_is_missing, record.values())):
+            if all(map(is_missing, record.values())):
                 continue
         if rows.full(number):
             break
@@ -262,36 +255,16 @@ def _read_records(records: Iterable[tuple[int, Any]], name: str, allow_empty: bo
         elif not isinstance(record, Mapping):
             rows.refuse(number, "this is not an object with a question and an answer")
         else:
-            cells = _by_field(record.items())
-            rows.add(number, cells, _cell_text(cells.get("question")))
+            cells = by_field(record.items())
+            rows.add(number, cells, cell_text(cells.get("question")))
     reading = rows.reading()
     if columns:
-        _need_columns(fields, columns, name)
+        need_columns(fields, columns, name)
     elif reading.problems:
         raise BadInput(f"{name} has no row that can be read ({reading.problems[0]}).")
     elif not allow_empty:
         raise BadInput(f"{name} has no rows; add questions with their answers.")
     return reading
-
-
-def _by_field(cells: Iterable[tuple[str, Any]]) -> dict[str, list[Any]]:
-    """The cells of each known field; the column `question` goes before `prompt` and `query`."""
-    found: dict[str, list[Any]] = {}
-    for column, value in sorted(cells, key=lambda cell: _plain(cell[0]) != "question"):
-        if field := _field(column):
-            if isinstance(value, str) and _plain(column) == "rephrases":
-                value = _list_in(value)
-            found.setdefault(field, []).append(value)
-    return found
-
-
-def _need_columns(fields: Iterable[str | None], columns: Iterable[str], name: str) -> None:
-    missing = [field for field in ("question", "answer") if field not in fields]
-    if missing:
-        wanted = " and no column ".join(f'"{field}"' for field in missing)
-        columns = list(columns)
-        seen = ", ".join([files.shown(column) for column in columns[:12]] + ["..."] * (len(columns) > 12))
-        raise BadInput(f"{name} has no column {wanted}; the columns seen are: {seen}.")
 
 
 def _read_delimited(text: str, name: str) -> Reading:
@@ -304,7 +277,7 @@ def _read_delimited(text: str, name: str) -> Reading:
     headers = {delimiter: files.csv_fields(first, delimiter) for delimiter in _DELIMITERS}
 
     def known(delimiter: str) -> tuple[int, int]:
-        fields = [_field(column) for column in headers[delimiter]]
+        fields = [field_of(column) for column in headers[delimiter]]
         return len({"question", "answer"} & set(fields)), sum(field is not None for field in fields)
 
     delimiter = max(headers, key=lambda d: (known(d), len(headers[d])))
@@ -315,7 +288,7 @@ def _read_delimited(text: str, name: str) -> Reading:
             return _read_records(files.json_lines(text), name)
         if 2 * sum("|" in line for line in full) >= len(full):
             return read_lines(text)
-    _need_columns([_field(column) for column in header], header, name)
+    need_columns([field_of(column) for column in header], header, name)
 
     rows = _Rows()
     for number, fields in files.csv_records(lines, start + 1, delimiter, len(header)):
@@ -334,71 +307,10 @@ def _read_delimited(text: str, name: str) -> Reading:
                 line,
             )
         else:
-            rows.add(number, _by_field(zip(header, fields, strict=False)), line)
+            rows.add(number, by_field(zip(header, fields, strict=False)), line)
     if rows.count == 0:
         raise BadInput(f"{name} has a header but no rows; add questions with their answers.")
     return rows.reading()
-
-
-# Cells and names
-
-
-def _plain(column: str) -> str:
-    """A column's name without what doesn't count in it; "" for one of absurd length."""
-    return _plain_name(column) if len(column) <= 100 else ""
-
-
-@lru_cache(maxsize=256)  # asked for every cell of a file
-def _plain_name(column: str) -> str:
-    return re.sub(r"[\s_-]+", "_", column.strip(files.BLANK)).strip("_").casefold()
-
-
-def _field(column: str) -> str | None:
-    """The field that a column holds, or None."""
-    plain = _plain(column)
-    return "rephrase" if _REPHRASE.fullmatch(plain) else _FIELDS.get(plain)
-
-
-def _text(value: Any, label: str, reasons: list[str]) -> str:
-    """A cell as text, "" if it is missing; what is neither text nor number goes to the reasons."""
-    if isinstance(value, str):
-        return files.unix(value).strip(files.BLANK)
-    if _is_missing(value):
-        return ""
-    if isinstance(value, numbers.Number) and not isinstance(value, bool):
-        try:
-            whole = isinstance(value, numbers.Real) and value == int(value) and abs(value) < 1e15
-            return str(int(value) if whole else value)  # tables make 1999.0 of 1999
-        except (ValueError, OverflowError):  # infinite, or of thousands of digits
-            pass
-    reasons.append(f"the {label} is {_kind(value)}, not a text")
-    return ""
-
-
-def _is_missing(value: Any) -> bool:
-    """None, blank text, and what tables put into empty cells."""
-    if isinstance(value, str):
-        return not value.strip(files.BLANK)
-    if isinstance(value, float):
-        return math.isnan(value)
-    return value is None or type(value).__name__ in ("NAType", "NaTType")
-
-
-def _cell_text(cells: Sequence[Any] | None) -> str:
-    return next((cell[:200] for cell in cells or () if isinstance(cell, str)), "")
-
-
-def _list_in(cell: str) -> Any:
-    """The JSON list that a cell of the column `rephrases` may hold, else the cell."""
-    if cell.lstrip(files.BLANK).startswith("["):
-        value = files.json_value(cell)
-        return value if isinstance(value, list) else cell
-    return cell
-
-
-def _kind(value: Any) -> str:
-    names = {bool: "true or false", list: "a list", tuple: "a list", dict: "an object", str: "a text"}
-    return names.get(type(value), "nothing" if value is None else f"a {type(value).__name__}")
 
 
 def _same(question: str) -> str:

@@ -88,6 +88,17 @@ def bundled_gguf() -> Path | None:
     return None
 
 
+def present(card: ModelCard) -> bool:
+    """Whether a model can be loaded without a network."""
+    if card.source == BUNDLED:
+        return bundled_gguf() is not None
+    if card.source != "hub":
+        return Path(card.name).exists()
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(card.name, "config.json"), str)
+
+
 def memory_available(device: str) -> int:
     """Free bytes on a device ("cpu", "cuda", "cuda:1", "mps")."""
     if device.startswith("cuda"):

@@ -4,6 +4,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -117,6 +118,24 @@ def pick_dtype(device: str, parameters: int | None, dtype: str | None = None) ->
     if device == "cpu" or (parameters or 0) < 1_000_000_000:
         return "float32"
     return "bfloat16" if not device.startswith("cuda") or torch.cuda.is_bf16_supported() else "float16"
+
+
+def what_it_takes(card: ModelCard, dtype: str | None = None, device: str | None = None) -> dict[str, Any]:
+    """What loading takes: `needed`, `available` (bytes), `fits` (None: unknown), `device`, `dtype`, `text`."""
+    device = pick_device(device)
+    dtype = pick_dtype(device, card.parameters, dtype)
+    needed, available = card.memory(dtype), memory_available(device)
+    fits = None if needed is None else needed <= available
+    takes = "size not known" if needed is None else f"needs about {gibibytes(needed)} in {dtype}"
+    text = f"{takes}, {gibibytes(available)} free" + (": too much for this machine" if fits is False else "")
+    return {
+        "needed": needed,
+        "available": available,
+        "fits": fits,
+        "device": device,
+        "dtype": dtype,
+        "text": text[0].upper() + text[1:] + ".",
+    }
 
 
 def load(name: str, workspace, *, device: str | None = None, dtype: str | None = None, job=None) -> LoadedModel:
