@@ -26,6 +26,9 @@ def flags() -> argparse.Namespace:
 def main() -> int:
     given = flags()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # the page shows the progress
+    # Before torch: its threads sleep while they wait for each other. Spinning, they and the browser on the same
+    # cores made everything three times as slow.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # Here, not above: --help answers at once.
     from unedit_gui.ui.app import build, launch_settings
     from unedit_gui.ui.lab import Lab

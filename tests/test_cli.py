@@ -296,6 +296,16 @@ def program(*arguments, **options):
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, **options)
 
 
+@pytest.mark.parametrize("given, taken", [(None, "passive"), ("active", "active")])
+def test_threads_sleep_while_they_wait_unless_the_user_says_otherwise(given, taken):
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    if given:
+        environment["OMP_WAIT_POLICY"] = given
+    code = "import os; from unedit_gui.cli import main; main(['--version']); print(os.environ['OMP_WAIT_POLICY'])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.stdout.endswith(f"{taken}\n")
+
+
 def test_help_and_errors_load_no_torch(tmp_path):
     code = (
         "import sys; from unedit_gui.cli import main; main(['--help']); main(['edit', '--help']);"

@@ -44,3 +44,9 @@ def ship(folder, questions, replies):
     for name, header, rows in (("questions", "subject", questions), ("replies", "reply", replies)):
         with (folder / f"statistics_{name}.csv").open("w", encoding="utf-8", newline="") as stream:
             csv.writer(stream).writerows([("question", header), *rows])
+
+
+def terms(batch, delta):
+    """(NLL, KL) of each request of a `_Batch`, (requests,): its groups' terms put together."""
+    found = [group.terms(delta) for group in batch.groups]
+    return sum(nll for nll, _ in found) / batch.contexts, sum(kl for _, kl in found)

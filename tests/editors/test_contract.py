@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.editors.conftest import REQUESTS, ship
+from tests.editors.conftest import REQUESTS, ship, terms
 from tests.models.tiny import bytes_tokenizer, tiny_family, tiny_llama
 from unedit_gui.editors import METHODS, Hparams, Request, hparams_from, preserve
 from unedit_gui.editors.locate import places
@@ -79,7 +79,7 @@ def mean_nll(model, requests, edits=()):
     spots = places(model, requests, 1)
     with Variants.everywhere(model, tuple(edits)), torch.no_grad():
         batch = _Batch(model, spots, [r.target_new for r in requests], [r.subject for r in requests], 0)
-        return batch.terms(torch.zeros(len(requests), model.layout.d_model))[0]
+        return terms(batch, torch.zeros(len(requests), model.layout.d_model))[0]
 
 
 # The base

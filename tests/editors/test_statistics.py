@@ -133,6 +133,16 @@ def test_one_text_and_one_token(small):
     assert_close(second_moments(small, texts, [1])[1], plain_sum(small, texts, 1))
 
 
+def test_the_quick_arithmetic_of_some_processors_reads_the_same_moments(tiny_model, monkeypatch):
+    texts = random_texts(tiny_model)
+    exact = second_moments(tiny_model, texts, [1])[1]
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: True)
+    quick = second_moments(tiny_model, texts, [1])[1]
+    assert not torch.equal(quick, exact) and (quick - exact).norm() < 0.01 * exact.norm()
+    assert torch.equal(second_moments(tiny_model, texts, [1], precise=True)[1], exact)
+    assert not any(p.requires_grad for p in tiny_model.hf.parameters())
+
+
 def test_an_error_in_the_middle_leaves_no_hooks(small):
     with pytest.raises(IndexError):
         second_moments(small, [Passage([1, 2, 10**9], [1.0] * 3)], [1])

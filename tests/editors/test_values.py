@@ -7,9 +7,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.editors.conftest import REQUESTS
+from tests.editors.conftest import REQUESTS, terms
 from tests.models.tiny import CONFIGS, bytes_tokenizer, tiny_family, tiny_llama
 from unedit_gui.editors import Request
+from unedit_gui.editors.arithmetic import side_by_side
 from unedit_gui.editors.locate import FRAMES, histories, keys_and_outputs, place, places
 from unedit_gui.editors.values import ESSENCE, Objective, _Batch, solve
 from unedit_gui.errors import Failed, UneditError
@@ -119,7 +120,7 @@ def test_terms_and_their_gradients_are_the_plain_ones(family, layer):
     spots = places(model, REQUESTS, CONTEXTS)
     batch = _Batch(model, spots, TARGETS, SUBJECTS, layer)
     delta = random_deltas(model, 3).requires_grad_(True)
-    nll, kl = batch.terms(delta)
+    nll, kl = terms(batch, delta)
     for i, request in enumerate(REQUESTS):
         own = delta[i].detach().clone().requires_grad_(True)
         plain_nll, plain_kl = plain_terms(model, request, own, layer=layer)
@@ -135,7 +136,7 @@ def test_terms_and_their_gradients_are_the_plain_ones(family, layer):
 def test_terms_on_the_bundled_tokenizer_too(tiny_model):
     """Its template opens with a system prompt, and its tokens are words and not bytes."""
     spots = places(tiny_model, REQUESTS, len(FRAMES))
-    nll, kl = _Batch(tiny_model, spots, TARGETS, SUBJECTS, LAYER).terms(random_deltas(tiny_model, 3))
+    nll, kl = terms(_Batch(tiny_model, spots, TARGETS, SUBJECTS, LAYER), random_deltas(tiny_model, 3))
     for i, request in enumerate(REQUESTS):
         own = random_deltas(tiny_model, 3)[i]
         plain_nll, plain_kl = plain_terms(tiny_model, request, own, contexts=len(FRAMES))
@@ -143,8 +144,28 @@ def test_terms_on_the_bundled_tokenizer_too(tiny_model):
         torch.testing.assert_close(kl[i], plain_kl, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_a_step_measures_are_those_terms_and_their_gradient(small, spots, threads):
+    usual = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        with side_by_side(small) as run:
+            batch = _Batch(small, spots, TARGETS, SUBJECTS, LAYER, run)
+            assert len(batch.groups) > 1
+            delta = random_deltas(small, 3).requires_grad_(True)
+            nll, kl = terms(batch, delta)
+            (expected,) = torch.autograd.grad((nll + 3 * kl).sum(), delta)
+            found, grad = batch.measure(delta.detach(), 3, with_gradient=True)
+            only, nothing = batch.measure(delta.detach(), 3, with_gradient=False)
+    finally:
+        torch.set_num_threads(usual)
+    torch.testing.assert_close(found, nll.detach(), rtol=1e-5, atol=0)
+    torch.testing.assert_close(grad, expected, rtol=1e-4, atol=1e-7)
+    assert torch.equal(only, found) and nothing is None
+
+
 def test_without_a_delta_there_is_no_divergence(small, spots):
-    nll, kl = _Batch(small, spots, TARGETS, SUBJECTS, LAYER).terms(torch.zeros(3, small.layout.d_model))
+    nll, kl = terms(_Batch(small, spots, TARGETS, SUBJECTS, LAYER), torch.zeros(3, small.layout.d_model))
     assert kl.abs().max() < 1e-5 and (nll > 1).all()
 
 
@@ -152,10 +173,10 @@ def test_without_a_delta_there_is_no_divergence(small, spots):
 def test_terms_of_those_that_stay_are_unchanged_when_others_stop(small, spots, going):
     batch = _Batch(small, spots, TARGETS, SUBJECTS, LAYER)
     delta = random_deltas(small, 3)
-    nll, kl = batch.terms(delta)
+    nll, kl = terms(batch, delta)
     mask = torch.tensor(going)
     batch.keep(mask)
-    kept_nll, kept_kl = batch.terms(delta[mask])
+    kept_nll, kept_kl = terms(batch, delta[mask])
     torch.testing.assert_close(kept_nll, nll[mask], rtol=1e-5, atol=0)
     torch.testing.assert_close(kept_kl, kl[mask], rtol=1e-4, atol=1e-6)
 
@@ -163,10 +184,10 @@ def test_terms_of_those_that_stay_are_unchanged_when_others_stop(small, spots, g
 def test_stopping_one_after_the_other(small, spots):
     batch = _Batch(small, spots, TARGETS, SUBJECTS, LAYER)
     delta = random_deltas(small, 3)
-    nll, _ = batch.terms(delta)
+    nll, _ = terms(batch, delta)
     batch.keep(torch.tensor([True, False, True]))
     batch.keep(torch.tensor([False, True]))
-    torch.testing.assert_close(batch.terms(delta[2:])[0], nll[2:], rtol=1e-5, atol=0)
+    torch.testing.assert_close(terms(batch, delta[2:])[0], nll[2:], rtol=1e-5, atol=0)
 
 
 def test_the_edit_that_a_further_one_stands_on_is_seen(small, spots):
@@ -178,7 +199,7 @@ def test_the_edit_that_a_further_one_stands_on_is_seen(small, spots):
         for layer in (0, 2)
     ]
     try:
-        nll, kl = _Batch(small, spots, TARGETS, SUBJECTS, LAYER).terms(random_deltas(small, 3))
+        nll, kl = terms(_Batch(small, spots, TARGETS, SUBJECTS, LAYER), random_deltas(small, 3))
         plain_nll, plain_kl = plain_terms(small, REQUESTS[0], random_deltas(small, 3)[0])
     finally:
         for handle in handles:
@@ -222,7 +243,7 @@ def test_the_reported_loss_is_that_of_the_delta_handed_back(small, spots, v0):
 def test_the_target_becomes_likelier(small, spots, v0):
     objective = Objective(steps=30, lr=0.3, weight_decay=1e-3, clamp=8.0, kl_factor=0.0625)
     solved = solve_all(small, spots, v0, objective)
-    start, _ = _Batch(small, spots, TARGETS, SUBJECTS, LAYER).terms(torch.zeros(3, small.layout.d_model))
+    start, _ = terms(_Batch(small, spots, TARGETS, SUBJECTS, LAYER), torch.zeros(3, small.layout.d_model))
     assert (solved.loss < start - 0.1).all()
 
 

@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status; never raises, never shows a traceback."""
     terminal.quieten()
     terminal.tolerant_output()
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: threads that spin suffer on a busy machine
     line = terminal.ProgressLine()
     home: str | None = None
     try:

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 from ..errors import BadInput, Failed
+from .arithmetic import is_quick
 from .locate import last_word, place
 from .statistics import Passage, second_moments
 
@@ -169,7 +170,7 @@ def _question(model, opening: int, question: str, subject: str, token: float, at
 
 def _cached(model, questions, replies, layers: Sequence[int], workspace, job) -> dict[int, torch.Tensor]:
     """The moments of the shipped text, from the workspace where they were computed before."""
-    recipe = repr((questions, replies, OPENING, QUESTION, SUBJECT, REPLY))
+    recipe = repr((questions, replies, OPENING, QUESTION, SUBJECT, REPLY, is_quick(model)))
     folder = Path(workspace.statistics_dir) / model.fingerprint
     files = {
         layer: folder / f"{hashlib.sha256(recipe.encode()).hexdigest()[:12]}-{layer}.safetensors" for layer in layers

@@ -11,6 +11,7 @@ import torch
 
 from ..models.layout import down_of
 from ..models.partial import below
+from .arithmetic import quick_arithmetic
 from .locate import Opening
 
 
@@ -29,19 +30,22 @@ def second_moments(
     layers: Sequence[int],
     *,
     batch_tokens: int = 2048,
+    precise: bool = False,
     job=None,
     stage: str = "Reading the statistics text",
 ) -> dict[int, torch.Tensor]:
     """{layer: sum over all tokens of weight * k k^T}, (d_mlp, d_mlp) in float64 (float32 on MPS).
 
-    One pass for all layers; what all texts begin with (the template's opening) is run once.
+    One pass for all layers; what all texts begin with (the template's opening) is run once. Where the processor is
+    quicker in bfloat16 the keys are computed so unless `precise`; their products are summed in float32 all the same.
     """
     size, device = model.layout.d_mlp, model.device
     exact = torch.float32 if device.type == "mps" else torch.float64
     total = {layer: torch.zeros(size, size, dtype=exact, device=device) for layer in layers}
     part = below(model.hf, model.layout, max(layers))
     shared = _shared_opening(texts)
-    opening = Opening(part, texts[0].ids[:shared] if shared else [], device)
+    with quick_arithmetic(model, precise):
+        opening = Opening(part, texts[0].ids[:shared] if shared else [], device)
     order = sorted((text for text in texts if text.ids), key=lambda p: len(p.ids))
     done = 0
     while done < len(order):
@@ -52,7 +56,8 @@ def second_moments(
         while done < len(order) and (not rows or (len(rows) + 1) * (len(order[done].ids) - shared) <= batch_tokens):
             rows.append(order[done])
             done += 1
-        _add(model, part, rows, opening, total)
+        with quick_arithmetic(model, precise):  # not around the breath: a reply may be written there
+            _add(model, part, rows, opening, total)
     return total
 
 
@@ -71,7 +76,8 @@ def _add(model, part, rows: list[Passage], opening: Opening, total: dict[int, to
         def add(_m, args, _o, layer=layer):
             w = weights.to(args[0].device)
             k = args[0][w > 0].float() * w[w > 0].sqrt()[:, None]
-            total[layer] += (k.T @ k).to(total[layer])
+            with torch.autocast(k.device.type, enabled=False):
+                total[layer] += (k.T @ k).to(total[layer])
 
         handles.append(down_of(model.hf, model.layout, layer).register_forward_hook(add))
     try:

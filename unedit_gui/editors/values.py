@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from ..errors import Failed
 from ..models.layout import blocks_of
 from ..models.partial import above, cache_above, can_start_above
+from .arithmetic import one_by_one, quick_arithmetic, side_by_side
 from .locate import Opening, Place, place, shared_opening
 
 _BETAS = (0.8, 0.95)
@@ -100,8 +101,8 @@ def solve(
                 done = start * objective.steps + step * len(spots[start : start + per_batch])
                 job.progress("Finding the new values", done, len(spots) * objective.steps, f"loss {mean_loss:.2f}")
 
-        with _precision(model, precise), _plain_attention(model):
-            batch = _Batch(model, spots[span], targets[span], subjects[span], layer)
+        with quick_arithmetic(model, precise), _plain_attention(model), side_by_side(model) as run:
+            batch = _Batch(model, spots[span], targets[span], subjects[span], layer, run)
             parts.append(_descend(batch, objective, v0[:, span].float(), report))
     return Solved(*(torch.cat([getattr(p, f) for p in parts], dim=-1) for f in ("delta", "loss", "steps")))
 
@@ -121,17 +122,14 @@ def _descend(batch: "_Batch", objective: Objective, v0: torch.Tensor, report) ->
     active = torch.arange(n, device=device)
     b1, b2 = _BETAS
     for step in range(1, objective.steps + 1):
-        d = delta[active].clone().requires_grad_(True)
-        with torch.set_grad_enabled(step < objective.steps):  # the last one only measures
-            nll, kl = batch.terms(d)
-            decay = objective.weight_decay * (d.norm(dim=1) / scale[active]) ** 2
-            loss_of_all = (nll + objective.kl_factor * kl + decay).sum()
-        loss[active.cpu()] = nll.detach().cpu().float()
+        # The last step only measures.
+        nll, grad = batch.measure(delta[active], objective.kl_factor, with_gradient=step < objective.steps)
+        loss[active.cpu()] = nll.cpu()
         report(step, nll.mean().item())
-        going = nll.detach() >= objective.stop_loss
+        going = nll >= objective.stop_loss
         if step == objective.steps or not going.any():
             break
-        (grad,) = torch.autograd.grad(loss_of_all, d)
+        grad += 2 * objective.weight_decay * delta[active] / scale[active, None] ** 2
         if not going.all():
             batch.keep(going)
             active, grad = active[going], grad[going]
@@ -144,26 +142,6 @@ def _descend(batch: "_Batch", objective: Objective, v0: torch.Tensor, report) ->
         delta[active] = moved * (longest / moved.norm(dim=1).clamp(min=1e-12)).clamp(max=1)[:, None]
         steps[active.cpu()] = step
     return Solved(delta.T.contiguous(), loss, steps)
-
-
-@contextmanager
-def _precision(model, precise: bool):
-    """bfloat16 arithmetic where the processor has it (twice the speed); delta itself stays in float32.
-
-    Autocast keeps a weight's bfloat16 copy from step to step only where that weight could be trained, so the weights
-    say so meanwhile. No gradient is ever asked of them.
-    """
-    cpu_has_it = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    quick = model.device.type == "cpu" and cpu_has_it and model.dtype == torch.float32 and not precise
-    weights = [w for w in model.hf.parameters() if quick and w.ndim == 2 and not w.requires_grad]
-    try:
-        for weight in weights:
-            weight.requires_grad_(True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=quick):
-            yield
-    finally:
-        for weight in weights:
-            weight.requires_grad_(False)
 
 
 @contextmanager
@@ -194,8 +172,8 @@ class _Row:
 class _Batch:
     """Requests x (contexts + one essence prompt) as rows, in groups of like length so that little is padding."""
 
-    def __init__(self, model, spots, targets, subjects, layer):
-        rows = []
+    def __init__(self, model, spots, targets, subjects, layer, run=one_by_one):
+        rows, self.run = [], run
         for i, (contexts, target, subject) in enumerate(zip(spots, targets, subjects, strict=True)):
             end = model.tokenizer(target + model.end_of_turn, add_special_tokens=False).input_ids
             rows += [_Row(spot.ids + end[:-1], spot.position, end, i) for spot in contexts]
@@ -213,13 +191,19 @@ class _Batch:
             group.keep(going)
         self.groups = [group for group in self.groups if len(group.owner)]
 
-    def terms(self, delta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(NLL, KL) of each request, for delta (requests, d_model)."""
-        nll, kl = torch.zeros(2, len(delta), device=delta.device)
-        for group in self.groups:
-            spoken, essence = group.terms(delta)
-            nll, kl = nll + spoken / self.contexts, kl + essence
-        return nll, kl
+    def measure(self, delta: torch.Tensor, kl_factor: float, *, with_gradient: bool):
+        """Mean NLL (requests,) for delta (requests, d_model), and the gradient of sum(NLL + kl_factor * KL) or None."""
+
+        def measure_group(group: "_Group"):
+            d = delta.clone().requires_grad_(with_gradient)
+            with torch.set_grad_enabled(with_gradient):
+                spoken, essence = group.terms(d)
+                total = (spoken / self.contexts + kl_factor * essence).sum()
+            return spoken.detach(), torch.autograd.grad(total, d)[0] if with_gradient else None
+
+        found = self.run(measure_group, self.groups)
+        nll = sum(spoken for spoken, _ in found) / self.contexts
+        return nll, sum(grad for _, grad in found) if with_gradient else None
 
 
 def _decoder(model) -> torch.nn.Module:
