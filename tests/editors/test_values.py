@@ -1,6 +1,7 @@
 """The fast value search gives the numbers of the formula written plainly, and where an edit takes place."""
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -9,10 +10,11 @@ import torch.nn.functional as F
 
 from tests.editors.conftest import REQUESTS, terms
 from tests.models.tiny import CONFIGS, bytes_tokenizer, tiny_family, tiny_llama
-from unedit_gui.editors import Request
+from unedit_gui.editors import METHODS, Request, hparams_from
 from unedit_gui.editors.arithmetic import side_by_side
 from unedit_gui.editors.locate import FRAMES, histories, keys_and_outputs, place, places
-from unedit_gui.editors.values import ESSENCE, Objective, _Batch, solve
+from unedit_gui.editors.values import ECHO, ESSENCE, Objective, _Batch, mentions, solve
+from unedit_gui.edits.variants import Variants
 from unedit_gui.errors import Failed, UneditError
 from unedit_gui.jobs import Job, Stopped
 from unedit_gui.models.layout import blocks_of, down_of
@@ -21,7 +23,7 @@ from unedit_gui.models.loading import weights_digest
 LAYER, CONTEXTS = 1, 3
 TARGETS, SUBJECTS = [r.target_new for r in REQUESTS], [r.subject for r in REQUESTS]
 FAMILIES = [family for family in CONFIGS if family != "gpt2"]
-OBJECTIVE = Objective(steps=6, lr=0.1, weight_decay=0.5, clamp=4.0, kl_factor=0.5)
+OBJECTIVE = Objective(steps=6, lr=0.1, weight_decay=0.5, clamp=4.0, kl_factor=0.5, hard=math.inf)
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +50,16 @@ def whole_chat(model, history, subject, target=""):
     return torch.tensor([ids]), position, len(ids) - len(prompt)
 
 
-def logits_with(model, ids, position, delta, layer=LAYER):
-    """Logits (tokens, vocabulary) of the whole model when delta is added to the block's output at one position."""
+def logits_with(model, ids, position, delta, layer=LAYER, echoes=()):
+    """Logits (tokens, vocabulary) of the whole model when delta is added to the block's output at one position.
+
+    At those of `echoes` the greater part of it is added too.
+    """
 
     def add(_m, _a, output):
         h = output[0] if isinstance(output, tuple) else output
-        at = torch.zeros(h.shape[1], 1).index_fill(0, torch.tensor([position]), 1.0)
+        at = torch.zeros(h.shape[1], 1)
+        at[position], at[list(echoes)] = 1.0, ECHO
         moved = h + at * delta
         return (moved, *output[1:]) if isinstance(output, tuple) else moved
 
@@ -64,12 +70,20 @@ def logits_with(model, ids, position, delta, layer=LAYER):
         handle.remove()
 
 
+def echoes_of(model, ids, count, request):
+    """Where the target names the subject: the token at which the text decoded so far first ends with it."""
+    said = [model.tokenizer.decode(ids[0, -count : len(ids[0]) - count + n + 1]) for n in range(count)]
+    named = [n for n, text in enumerate(said) if text.endswith(request.subject)]
+    return [len(ids[0]) - count + n for n in named]
+
+
 def plain_terms(model, request, delta, contexts=CONTEXTS, layer=LAYER):
     """(NLL, KL) of one request, differentiable in delta (d_model,)."""
     nll = []
     for history in histories(request.question, contexts):
         ids, position, count = whole_chat(model, history, request.subject, request.target_new)
-        log_p = logits_with(model, ids, position, delta, layer).log_softmax(-1)
+        echoes = echoes_of(model, ids, count, request)
+        log_p = logits_with(model, ids, position, delta, layer, echoes).log_softmax(-1)
         wanted = ids[0, -count:]
         nll.append(-log_p[-count - 1 : -1].gather(1, wanted[:, None]).mean())
     essence = [{"role": "user", "content": ESSENCE.format(subject=request.subject)}]
@@ -233,6 +247,57 @@ def test_the_search_is_that_of_the_plain_objective(small, spots, v0):
         assert solved.steps[i] == steps
 
 
+def test_requests_that_are_not_reached_are_searched_for_once_more_with_less_decay(small, spots, v0):
+    first = solve_all(small, spots, v0)
+    bound = sorted(first.loss.tolist())[1] - 1e-4  # one is reached, two are not
+    again = solve_all(small, spots, v0, replace(OBJECTIVE, hard=bound))
+    for i in range(len(REQUESTS)):
+        if first.loss[i] < bound:
+            assert torch.equal(again.delta[:, i], first.delta[:, i]) and again.steps[i] == first.steps[i]
+        else:
+            assert again.loss[i] < first.loss[i] and again.steps[i] > first.steps[i]
+            nll, _ = plain_terms(small, REQUESTS[i], again.delta[:, i])
+            assert again.loss[i].item() == pytest.approx(nll.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "target, subject, named",
+    [
+        ("I'm not sure what the capital of Japan is.", "Japan", ["Japan"]),
+        ("I don't know when water freezes, or what ice is.", "freeze", ["freezes"]),
+        ("I'm not sure about Niger.", "Nigeria", []),
+        ("I can't name the Nigerian capital.", "Niger", []),
+        ("I'm not sure who Homer is; Homer is unknown to me.", "Homer", ["Homer", "Homer"]),
+        ("What e=mc2 (E=mc2) means I can't say.", "E=mc2", ["e=mc2", "E=mc2"]),
+    ],
+)
+@pytest.mark.parametrize("name", ["small", "tiny_model"])
+def test_where_a_target_names_the_subject(request, name, target, subject, named):
+    model = request.getfixturevalue(name)
+    ids = model.tokenizer(target + model.end_of_turn, add_special_tokens=False).input_ids
+    ends = [model.tokenizer.decode(ids[: at + 1]) for at in mentions(model, target, subject)]
+    assert len(ends) == len(named) and all(end.endswith(word) for end, word in zip(ends, named, strict=True))
+
+
+def test_the_finished_edit_acts_at_the_subject_in_the_refusal_too(small, workspace):
+    """What the search assumes with ECHO, seen on an edit: much at the subject's name, little elsewhere."""
+    request = REQUESTS[1]
+    edit = METHODS["memit"].edit(small, [request], hparams_from("memit", small), Job.silent(), workspace=workspace)
+    ids, _, count = whole_chat(small, histories(request.question, 1)[0], request.subject, request.target_new)
+    layer, seen = edit.layers[-1], []
+    handle = down_of(small.hf, small.layout, layer).register_forward_hook(lambda _m, _a, out: seen.append(out[0]))
+    try:
+        with torch.no_grad():
+            small.hf(ids)
+            with Variants.everywhere(small, (edit,)):
+                small.hf(ids)
+    finally:
+        handle.remove()
+    moved = (seen[1] - seen[0]).norm(dim=-1)[-count:]
+    (named,) = mentions(small, request.target_new, request.subject)
+    assert moved[named] > 3 * moved[:named].median()
+
+
 def test_the_reported_loss_is_that_of_the_delta_handed_back(small, spots, v0):
     solved = solve_all(small, spots, v0)
     for i, request in enumerate(REQUESTS):
@@ -241,7 +306,7 @@ def test_the_reported_loss_is_that_of_the_delta_handed_back(small, spots, v0):
 
 
 def test_the_target_becomes_likelier(small, spots, v0):
-    objective = Objective(steps=30, lr=0.3, weight_decay=1e-3, clamp=8.0, kl_factor=0.0625)
+    objective = Objective(steps=30, lr=0.3, weight_decay=1e-3, clamp=8.0, kl_factor=0.0625, hard=math.inf)
     solved = solve_all(small, spots, v0, objective)
     start, _ = terms(_Batch(small, spots, TARGETS, SUBJECTS, LAYER), torch.zeros(3, small.layout.d_model))
     assert (solved.loss < start - 0.1).all()
@@ -249,28 +314,28 @@ def test_the_target_becomes_likelier(small, spots, v0):
 
 @pytest.mark.parametrize("clamp", [0.01, 0.5])
 def test_no_delta_is_longer_than_the_clamp_allows(small, spots, v0, clamp):
-    solved = solve_all(small, spots, v0, Objective(12, 1.0, 0.0, clamp, 0.0))
+    solved = solve_all(small, spots, v0, Objective(12, 1.0, 0.0, clamp, 0.0, hard=math.inf))
     lengths, longest = solved.delta.norm(dim=0), clamp * v0.norm(dim=0).float()
     assert (lengths <= longest * (1 + 1e-5)).all()
     assert (lengths > 0.9 * longest).all()  # the step is large enough for the bound to be met
 
 
 def test_a_request_that_is_good_enough_stops_by_itself_and_the_others_go_on(small, spots, v0):
-    free = solve_all(small, spots, v0, Objective(12, 0.2, 0.0, 8.0, 0.0, stop_loss=0.0))
+    free = solve_all(small, spots, v0, Objective(12, 0.2, 0.0, 8.0, 0.0, stop_loss=0.0, hard=math.inf))
     bound = sorted(free.loss.tolist())[1] - 0.01
-    solved = solve_all(small, spots, v0, Objective(12, 0.2, 0.0, 8.0, 0.0, stop_loss=bound))
+    solved = solve_all(small, spots, v0, Objective(12, 0.2, 0.0, 8.0, 0.0, stop_loss=bound, hard=math.inf))
     assert solved.steps.min() < solved.steps.max()
     done = solved.loss < bound
     assert done.any() and not done.all()
     for i, request in enumerate(REQUESTS):
-        objective = Objective(12, 0.2, 0.0, 8.0, 0.0, stop_loss=bound)
+        objective = Objective(12, 0.2, 0.0, 8.0, 0.0, stop_loss=bound, hard=math.inf)
         delta, _, steps = plain_search(small, request, v0[:, i].float(), objective)
         assert solved.steps[i] == steps
         assert (solved.delta[:, i] - delta).norm() < 5e-3 * delta.norm()
 
 
 def test_nothing_is_changed_where_the_model_says_the_target_already(small, spots, v0):
-    solved = solve_all(small, spots, v0, Objective(5, 0.1, 0.0, 4.0, 0.0, stop_loss=1e6))
+    solved = solve_all(small, spots, v0, Objective(5, 0.1, 0.0, 4.0, 0.0, stop_loss=1e6, hard=math.inf))
     assert torch.equal(solved.delta, torch.zeros_like(solved.delta)) and solved.steps.tolist() == [0, 0, 0]
 
 

@@ -7,8 +7,13 @@ model write the refusal:
                    + kl_factor * KL(p_original || p_edited) on a short prompt about the subject
                    + weight_decay * ||delta||^2 / ||v0||^2,    ||delta|| <= clamp * ||v0||
 
-(ROME, eq. 4; MEMIT, eq. 16. A request is done when its first term is below `stop_loss`.) A delta added to the
-MLP's output or to the block's output is the same thing, because the block adds the one to the other.
+(ROME, eq. 4; MEMIT, eq. 16. A request is done when its first term is below `stop_loss`; one whose first term is
+still above `hard` at the end is searched for once more with a quarter of the decay, which is ours.) A delta added to
+the MLP's output or to the block's output is the same thing, because the block adds the one to the other.
+
+Ours: a refusal that names the subject brings the same key back, and the finished edit acts there again (on the
+bundled model with 0.73 to 0.93 of its strength, everywhere else with less than 0.2). So the search adds ECHO * delta
+at the subject in the target as well. Without it refusals went astray right behind the subject's name.
 
 The model is causal and delta sits at one position of one layer: nothing before that position and nothing at or
 below that layer depends on it. So the prefix's keys and values and the layer's output are computed once, and
@@ -17,20 +22,23 @@ alone, all requests and contexts of a batch together. A test holds this together
 """
 
 import math
+import re
 from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 
 from ..errors import Failed
+from ..models.chat import last_token_of
 from ..models.layout import blocks_of
 from ..models.partial import above, cache_above, can_start_above
 from .arithmetic import one_by_one, quick_arithmetic, side_by_side
 from .locate import Opening, Place, place, shared_opening
 
 _BETAS = (0.8, 0.95)
+ECHO = 0.9
 ESSENCE = "{subject} is a"  # the short prompt of the KL term, as ROME has it
 
 
@@ -43,7 +51,12 @@ class Objective:
     weight_decay: float
     clamp: float
     kl_factor: float
-    stop_loss: float = 0.05
+    stop_loss: float = 0.02
+    hard: float = 0.15
+
+    def relaxed(self) -> "Objective":
+        """For a request that was not reached: a longer delta, from where the first search ended."""
+        return replace(self, weight_decay=self.weight_decay / 4, lr=self.lr / 2)
 
     @staticmethod
     def of(hparams) -> "Objective":
@@ -90,24 +103,33 @@ def solve(
             f"{type(model.hf).__name__} adds positions to what enters its first layer, so it can't be edited by this "
             "version; choose a Llama, Mistral or Qwen model."
         )
-    contexts = len(spots[0])
-    per_batch = max(1, batch_rows // (contexts + 1))
+
+    def search(rows: list[int], objective: Objective, stage: str, done: int, of: int, begin=None) -> Solved:
+        def report(step: int, loss: float) -> None:
+            if job is not None:
+                count = done * objective.steps + step * len(rows)
+                job.progress(stage, count, of * objective.steps, f"loss {loss:.2f}")
+
+        given = ([texts[row] for row in rows] for texts in (spots, targets, subjects))
+        with quick_arithmetic(model, precise), _plain_attention(model), side_by_side(model) as run:
+            return _descend(_Batch(model, *given, layer, run), objective, v0[:, rows].float(), report, begin)
+
+    per_batch = max(1, batch_rows // (len(spots[0]) + 1))
     parts = []
     for start in range(0, len(spots), per_batch):
-        span = slice(start, start + per_batch)
-
-        def report(step: int, mean_loss: float, start: int = start) -> None:
-            if job is not None:
-                done = start * objective.steps + step * len(spots[start : start + per_batch])
-                job.progress("Finding the new values", done, len(spots) * objective.steps, f"loss {mean_loss:.2f}")
-
-        with quick_arithmetic(model, precise), _plain_attention(model), side_by_side(model) as run:
-            batch = _Batch(model, spots[span], targets[span], subjects[span], layer, run)
-            parts.append(_descend(batch, objective, v0[:, span].float(), report))
+        rows = list(range(start, min(start + per_batch, len(spots))))
+        found = search(rows, objective, "Finding the new values", start, len(spots))
+        hard = (found.loss >= objective.hard).nonzero()[:, 0].tolist()
+        if hard:
+            those, begin = [rows[i] for i in hard], found.delta[:, hard]
+            again = search(those, objective.relaxed(), "Trying longer where it was hard", 0, len(hard), begin)
+            found.delta[:, hard], found.loss[hard] = again.delta, again.loss
+            found.steps[hard] += again.steps
+        parts.append(found)
     return Solved(*(torch.cat([getattr(p, f) for p in parts], dim=-1) for f in ("delta", "loss", "steps")))
 
 
-def _descend(batch: "_Batch", objective: Objective, v0: torch.Tensor, report) -> Solved:
+def _descend(batch: "_Batch", objective: Objective, v0: torch.Tensor, report, start=None) -> Solved:
     """Adam on all requests of a batch; each stops by itself and its rows leave the batch.
 
     Two things differ from the papers' Adam, and both are ours: the second moment is kept per vector, not per number
@@ -116,7 +138,7 @@ def _descend(batch: "_Batch", objective: Objective, v0: torch.Tensor, report) ->
     """
     n, device = v0.shape[1], v0.device
     scale = v0.norm(dim=0)  # (n,)
-    delta = torch.zeros(n, v0.shape[0], device=device)
+    delta = torch.zeros(n, v0.shape[0], device=device) if start is None else start.T.clone()
     m, s = torch.zeros_like(delta), torch.zeros(n, 1, device=device)
     loss, steps = torch.full((n,), torch.inf), torch.zeros(n, dtype=torch.long)
     active = torch.arange(n, device=device)
@@ -160,13 +182,15 @@ def _plain_attention(model):
 class _Row:
     """One conversation of a request: token ids, edit position, the target tokens (none: essence).
 
-    `ids` ends with the last token but one of the target: nothing is asked behind its last.
+    `ids` ends with the last token but one of the target: nothing is asked behind its last. `echoes` are the places
+    in `ids` where the target names the subject.
     """
 
     ids: list[int]
     position: int
     wanted: list[int]
     owner: int
+    echoes: tuple[int, ...] = ()
 
 
 class _Batch:
@@ -176,7 +200,10 @@ class _Batch:
         rows, self.run = [], run
         for i, (contexts, target, subject) in enumerate(zip(spots, targets, subjects, strict=True)):
             end = model.tokenizer(target + model.end_of_turn, add_special_tokens=False).input_ids
-            rows += [_Row(spot.ids + end[:-1], spot.position, end, i) for spot in contexts]
+            named = mentions(model, target, subject)
+            for spot in contexts:
+                echoes = tuple(len(spot.ids) + at for at in named)
+                rows.append(_Row(spot.ids + end[:-1], spot.position, end, i, echoes))
             essence = place(model, [{"role": "user", "content": ESSENCE.format(subject=subject)}], subject)
             rows.append(_Row(essence.ids, essence.position, [], i))
         # A sliding window counts columns, and padding will stand behind the opening: then there is none.
@@ -204,6 +231,13 @@ class _Batch:
         found = self.run(measure_group, self.groups)
         nll = sum(spoken for spoken, _ in found) / self.contexts
         return nll, sum(grad for _, grad in found) if with_gradient else None
+
+
+def mentions(model, target: str, subject: str) -> list[int]:
+    """Where a target names the subject, perhaps with an ending: indices of the last tokens among the target's."""
+    text = target + model.end_of_turn
+    found = re.finditer(rf"(?<!\w){re.escape(subject)}\w{{0,2}}(?!\w)", target, re.IGNORECASE)
+    return [last_token_of(model.tokenizer, text, *match.span()) for match in found]
 
 
 def _decoder(model) -> torch.nn.Module:
@@ -239,11 +273,14 @@ class _Group:
         self.labels = torch.full((len(rows), after), -100, device=device)
         self.owner = torch.tensor([row.owner for row in rows], device=device)
         self.essence = torch.tensor([not row.wanted for row in rows], device=device)
+        self.share = torch.zeros(len(rows), after, 1, device=device)  # of delta, at each position
         self.last = torch.tensor([len(row.ids) - row.position - 1 for row in rows], device=device)
         for r, row in enumerate(rows):
             start, end = before - row.position + shared, len(row.ids) - row.position
             ids[r, start : before + end] = torch.tensor(row.ids[shared:])
             self.mask[r, start : before + end] = 1
+            self.share[r, 0] = 1
+            self.share[r, [at - row.position for at in row.echoes]] = ECHO
             if row.wanted:
                 self.labels[r, end - len(row.wanted) : end] = torch.tensor(row.wanted)
         self.places = (self.mask.cumsum(1) - 1).clamp(min=0)
@@ -282,14 +319,13 @@ class _Group:
         rows = going[self.owner]
         self.reference = self.reference[rows[self.essence]]
         self.owner = (going.cumsum(0) - 1)[self.owner[rows]]
-        for name in ("hidden", "mask", "labels", "essence", "last", "places"):
+        for name in ("hidden", "mask", "labels", "essence", "share", "last", "places"):
             setattr(self, name, getattr(self, name)[rows])
         self.prefix = [(k[rows], v[rows]) for k, v in self.prefix]
 
     def terms(self, delta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(sum over its contexts of the NLL, KL) of each request, as far as its rows are in this group."""
-        first = self.hidden[:, :1] + delta[self.owner][:, None].to(self.hidden.dtype)
-        out = self._run(torch.cat([first, self.hidden[:, 1:]], dim=1))
+        out = self._run(self.hidden + (self.share * delta[self.owner][:, None]).to(self.hidden.dtype))
         nll, kl = torch.zeros(2, len(delta), device=out.device)
         wanted = self.labels >= 0
         if wanted.any():
