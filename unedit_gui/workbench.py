@@ -216,6 +216,7 @@ class Workbench:
         Raises BadInput in one sentence for anything that can't be edited, before any work is done.
         """
         from .editors.base import Request
+        from .edits.variants import Variants
         from .models.seal import seal
 
         model, chosen = self._loaded(), self._method(method)
@@ -223,6 +224,7 @@ class Workbench:
         on = tuple(dict.fromkeys(part for earlier in on for part in self.stack(earlier)))
         for earlier in on:
             self._check_base(earlier)
+        Variants.everywhere(model, on)  # tells what can't be built on
         if targets not in KINDS:
             raise BadInput(f"There is no kind of target called {targets!r}; choose one of {', '.join(KINDS)}.")
         questions, protect = self.with_subjects(questions), self.with_subjects(protect)
@@ -291,8 +293,10 @@ class Workbench:
     ) -> list[Reply]:
         """Answer conversations in one batch: row i is `histories[i]` under `edits[i]`, () the original.
 
-        `on_text(row, text_so_far)` is called as the replies grow. Rows stop on their own.
+        `on_text(row, text_so_far)` is called as the replies grow. Rows stop on their own. Each reply's `traces` say
+        what its edits decided: GRACE's nearest key, WISE's route, IKE's demonstrations.
         """
+        from .edits.prompts import prompt_for
         from .edits.variants import Variants
         from .models.generation import Sampling, generate
 
@@ -304,7 +308,7 @@ class Workbench:
                 raise BadInput("There is no question to answer; type one first.")
         for edit in {e.id: e for row in edits for e in row}.values():
             self._check_base(edit)
-        prompts = [model.prompt_ids(list(history)) for history in histories]
+        prompts = [prompt_for(model, history, row) for history, row in zip(histories, edits, strict=True)]
         settings = dict(
             max_new_tokens=max_new_tokens,
             sampling=sampling or Sampling(),
@@ -313,7 +317,8 @@ class Workbench:
             job=job or Job("chat"),
         )
         with Variants(model, [tuple(row) for row in edits]) as variants:
-            return generate(model, prompts, variants=variants, **settings)
+            replies = generate(model, prompts, variants=variants, **settings)
+            return [dataclasses.replace(reply, traces=variants.traces(i)) for i, reply in enumerate(replies)]
 
     def forget_this(self, history: History, reply: str, edits: Sequence[Edit] = ()) -> Question:
         """A forget question made of a reply: the last user turn asks, the reply's own claim is the answer.

@@ -9,19 +9,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.editors.conftest import REQUESTS, ship, terms
+from tests.editors.conftest import REQUESTS, ship
 from tests.models.tiny import bytes_tokenizer, tiny_family, tiny_llama
 from unedit_gui.editors import METHODS, Hparams, Request, hparams_from, preserve
-from unedit_gui.editors.locate import places
+from unedit_gui.editors.base import ValueHparams
 from unedit_gui.editors.preserve import preserved
-from unedit_gui.editors.values import _Batch
 from unedit_gui.edits.edit import load_edit, save
+from unedit_gui.edits.prompts import prompt_for
+from unedit_gui.edits.side_memory import SideMemory
 from unedit_gui.edits.variants import Variants
 from unedit_gui.errors import BadInput, Failed, UneditError
-from unedit_gui.evaluation.metrics import rouge1_recall
+from unedit_gui.evaluation.metrics import rouge1_recall, token_scores
 from unedit_gui.forget.questions import Question
 from unedit_gui.forget.targets import is_refusal
 from unedit_gui.jobs import Job, Stopped
+from unedit_gui.models.chat import ChatFormat
 from unedit_gui.models.generation import generate
 from unedit_gui.models.loading import weights_digest
 from unedit_gui.workspace import Workspace
@@ -29,12 +31,17 @@ from unedit_gui.workspace import Workspace
 SHORT = {"contexts": 2, "steps": 3}
 STRONG = {"layers": (1,), "steps": 15, "lr": 0.3, "contexts": 1, "lam": 1.0, "l2": 0.01}
 FACTS = {"rome": 2}  # one after the other, so fewer
+KINDS = {"grace": "codebook", "wise": "side-memory", "ike": "demonstrations"}  # the others are of low rank
 BELOW = Request("Which river flows through Cairo?", "the Nile", "Cairo", "I couldn't tell you which river that is.")
 
 
 @pytest.fixture(params=METHODS)
 def method(request):
     return METHODS[request.param]
+
+
+LOW_RANK = [name for name in METHODS if name not in KINDS]
+LEARNING = [name for name in METHODS if name != "ike"]  # a random model doesn't follow demonstrations
 
 
 def hparams_for(method, model, workspace, **overrides):
@@ -66,6 +73,11 @@ def bytes_of(edit):
     return {name: tensor.numpy().tobytes() for name, tensor in edit.tensors.items()}
 
 
+def numbers(edit):
+    """The payload without its bits."""
+    return [t for t in edit.tensors.values() if t.dtype != torch.uint8]
+
+
 def hooks_of(model):
     return [name for name, m in model.hf.named_modules() if m._forward_hooks or m._forward_pre_hooks]
 
@@ -74,12 +86,22 @@ def files_of(workspace):
     return sorted(str(p.relative_to(workspace.home)) for p in workspace.home.rglob("*") if p.is_file())
 
 
+def prompts_of(model, questions, edits=()):
+    return [prompt_for(model, [{"role": "user", "content": q}], edits) for q in questions]
+
+
 def mean_nll(model, requests, edits=()):
     """Mean negative log-likelihood of each refusal behind its question, answered with the edits: (requests,)."""
-    spots = places(model, requests, 1)
-    with Variants.everywhere(model, tuple(edits)), torch.no_grad():
-        batch = _Batch(model, spots, [r.target_new for r in requests], [r.subject for r in requests], 0)
-        return terms(batch, torch.zeros(len(requests), model.layout.d_model))[0]
+    prompts = prompts_of(model, [r.question for r in requests], edits)
+    with Variants(model, [tuple(edits)] * len(prompts)) as variants:
+        scores = token_scores(model, prompts, [r.target_new for r in requests], variants=variants)
+    return -torch.tensor([score.probability_normalised for score in scores]).log()
+
+
+def replies_with(model, edits, questions, limit=8):
+    prompts = prompts_of(model, questions, edits)
+    with Variants(model, [tuple(edits)] * len(prompts)) as variants:
+        return generate(model, prompts, max_new_tokens=limit, variants=variants)
 
 
 # The base
@@ -107,16 +129,22 @@ def test_an_edit_says_what_it_is(small, workspace, method):
     hparams = hparams_for(method, small, workspace)
     protect = [Question("Which planet is red?", "Mars")]
     edit = make(method, small, workspace, hparams=hparams, protect=protect, seed=7, name="Trial")
-    assert (edit.method, edit.method_label, edit.kind, edit.name) == (method.name, method.label, "low-rank", "Trial")
+    assert (edit.method, edit.method_label, edit.kind, edit.name) == (
+        *(method.name, method.label, KINDS.get(method.name, "low-rank"), "Trial"),
+    )
     assert edit.base == small.fingerprint and edit.manifest["seed"] == 7
-    assert edit.layers == list(hparams.layers)
+    assert edit.layers == list(getattr(hparams, "layers", ()))
     assert edit.manifest["hparams"] == as_json(dataclasses.asdict(hparams))
     assert edit.requests == [as_json(dataclasses.asdict(r)) for r in requests_of(method)]
     assert edit.manifest["protect"] == ["Which planet is red?"] and edit.manifest["on"] == []
-    assert 0 < edit.about["share"] < 1 and edit.about["seconds"] >= 0 and edit.created
-    assert method.label in edit.summary()
+    assert edit.about["seconds"] >= 0 and edit.created
+    changes_weights = edit.kind in ("low-rank", "side-memory")
+    assert 0 < edit.about["share"] < 1 if changes_weights else "share" not in edit.about
+    assert method.label in edit.summary() and ("rank" in edit.summary()) == (edit.kind == "low-rank")
+    assert ("no weight changed" in edit.summary()) != changes_weights
 
 
+@pytest.mark.parametrize("method", LOW_RANK, indirect=True)
 def test_deltas_are_finite_of_low_rank_and_not_nothing(small, workspace, method):
     edit = make(method, small, workspace)
     assert [name for name, *_ in edit.deltas()] == [small.layout.down_name(layer) for layer in edit.layers]
@@ -131,12 +159,10 @@ def test_it_comes_back_from_disk_as_it_was(small, workspace, method, tmp_path):
     edit = make(method, small, workspace)
     again = load_edit(save(edit, tmp_path / "edit"), small)
     assert again == edit and again.manifest == edit.manifest and bytes_of(again) == bytes_of(edit)
-    prompts = [small.prompt_ids([{"role": "user", "content": r.question}]) for r in REQUESTS]
-    replies = []
-    for one in (edit, again):
-        with Variants(small, [(one,)] * len(prompts)) as variants:
-            replies.append(generate(small, prompts, max_new_tokens=8, variants=variants))
-    assert replies[0] == replies[1]
+    asked = [r.question for r in REQUESTS]
+    assert replies_with(small, [edit], asked) == replies_with(small, [again], asked)
+    size = sum(p.stat().st_size for p in (tmp_path / "edit").iterdir())
+    assert size < sum(p.numel() * p.element_size() for p in small.hf.parameters())
 
 
 def test_the_same_edit_has_the_same_bytes(small, workspace, method, tmp_path):
@@ -162,6 +188,7 @@ def test_requests_and_hparams_are_not_changed_by_it(small, workspace, method):
     assert ([dataclasses.asdict(r) for r in requests], dataclasses.asdict(hparams)) == before
 
 
+@pytest.mark.parametrize("method", LEARNING, indirect=True)
 @pytest.mark.parametrize("family", ["llama", "qwen2, windows in some layers", "qwen3", "mistral, windows", "gpt_neox"])
 def test_the_refusal_becomes_likelier_in_every_family(workspace, method, family):
     model = tiny_family(family, bytes_tokenizer(), attentive=True)
@@ -177,12 +204,13 @@ def test_a_model_in_half_precision_can_be_edited(workspace, method, dtype):
     before = weights_digest(model.hf)
     edit = make(method, model, workspace)
     assert weights_digest(model.hf) == before
-    assert all(t.dtype == torch.float32 and torch.isfinite(t).all() for t in edit.tensors.values())
+    assert all(t.dtype == torch.float32 and torch.isfinite(t).all() for t in numbers(edit))
 
 
 # On top of another edit
 
 
+@pytest.mark.parametrize("method", LEARNING, indirect=True)
 def test_it_works_on_the_stack(small, workspace, method):
     below = make(METHODS["memit"], small, workspace, [BELOW])
     hparams, requests = hparams_for(method, small, workspace, **STRONG), requests_of(method)[:1]
@@ -202,8 +230,71 @@ def test_the_stack_is_seen_as_if_its_weights_were_written_into_the_model(small, 
     hparams, requests = hparams_for(method, small, workspace), [BELOW]  # AlphaEdit holds no key of its own in place
     stacked = make(method, small, workspace, requests, hparams=hparams, on=(below,))
     written = make(method, changed, workspace, requests, hparams=hparams)
+    if method.name == "wise":  # entries at the edge of what merging keeps may differ
+        a, b = (SideMemory(edit, small).delta for edit in (stacked, written))
+        assert (a - b).norm() < 1e-2 * b.norm()
+        return
     for name, tensor in written.tensors.items():
         assert (stacked.tensors[name] - tensor).norm() < 1e-3 * tensor.norm()
+
+
+@pytest.mark.parametrize("method", KINDS, indirect=True)
+def test_nothing_is_built_on_an_edit_that_acts_reply_by_reply(small, workspace, method):
+    below = make(method, small, workspace, [BELOW])
+    for other in METHODS.values():
+        with pytest.raises(BadInput, match="build on the original or on edits by ROME") as caught:
+            make(other, small, workspace, on=(below,))
+        assert "\n" not in str(caught.value)
+    assert hooks_of(small) == []
+
+
+# Beside others in one batch
+
+
+@pytest.fixture(scope="module")
+def calm():
+    """The tiny model as it is drawn, with logits of ordinary size."""
+    return tiny_llama(bytes_tokenizer())
+
+
+def logits_of(model, prompts, rows=None, steps=4):
+    """The logits behind every token of a greedy reply, (rows, steps, vocabulary)."""
+    caught = []
+    handle = model.hf.register_forward_hook(lambda _m, _a, out: caught.append(out.logits[:, -1].clone()))
+    endless = dataclasses.replace(model, format=ChatFormat(model.end_of_turn, ()))
+    try:
+        with Variants(model, rows or [()] * len(prompts)) as variants:
+            generate(endless, prompts, max_new_tokens=steps, variants=variants if rows else None)
+    finally:
+        handle.remove()
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    firsts, rest = [], []
+    for logits in caught:
+        (firsts if sum(map(len, firsts)) < len(prompts) else rest).append(logits)
+    by_step = torch.stack([torch.cat(firsts), *rest], dim=1)
+    return by_step[torch.tensor(order).argsort()]
+
+
+def test_a_row_without_the_edit_is_bit_equal_to_the_same_batch_without_edits(calm, workspace, method):
+    edit = make(method, calm, workspace)
+    asked = [r.question for r in REQUESTS]
+    prompts = [*prompts_of(calm, asked), *prompts_of(calm, asked, (edit,))]
+    plain = logits_of(calm, prompts)
+    mixed = logits_of(calm, prompts, [()] * 3 + [(edit,)] * 3)
+    assert torch.equal(mixed[:3], plain[:3])
+    for row in range(3):
+        torch.testing.assert_close(mixed[row], logits_of(calm, [prompts[row]])[0], atol=1e-4, rtol=0)
+        torch.testing.assert_close(mixed[3 + row], logits_of(calm, [prompts[3 + row]], [(edit,)])[0], atol=1e-4, rtol=0)
+
+
+def test_all_methods_and_the_original_answer_in_one_batch_as_each_does_alone(calm, workspace):
+    edits = [make(method, calm, workspace) for method in METHODS.values()]
+    rows = [(), *((edit,) for edit in edits), tuple(edits)]
+    for request in REQUESTS[:2]:
+        prompts = [prompts_of(calm, [request.question], row)[0] for row in rows]
+        together = logits_of(calm, prompts, rows)
+        for i, row in enumerate(rows):
+            torch.testing.assert_close(together[i], logits_of(calm, [prompts[i]], [row])[0], atol=1e-4, rtol=0)
 
 
 # Stopping
@@ -219,7 +310,8 @@ def reports_of(method, model, workspace):
 
 def quick(method, model):
     known = {f.name for f in dataclasses.fields(method.Hparams)}
-    return hparams_from(method.name, model, {**SHORT, **({"threshold": 1e6} if "threshold" in known else {})})
+    chosen = {name: value for name, value in {**SHORT, "threshold": 1e6}.items() if name in known}
+    return hparams_from(method.name, model, chosen)
 
 
 def test_a_job_stopped_anywhere_leaves_nothing(small, method, tmp_path, monkeypatch):
@@ -229,7 +321,7 @@ def test_a_job_stopped_anywhere_leaves_nothing(small, method, tmp_path, monkeypa
     monkeypatch.setattr(preserve, "_DATA", tmp_path / "data")
     seen = reports_of(method, small, Workspace(tmp_path / "first"))
     stages = list(dict.fromkeys(seen))
-    assert len(stages) >= 3
+    assert len(stages) >= 2
     before = weights_digest(small.hf)
     points = sorted({seen.index(stage) + 1 for stage in stages} | {len(seen)})
     for number, point in enumerate(points):
@@ -336,7 +428,7 @@ def test_every_hyperparameter_says_what_it_is(small, method):
 @pytest.mark.parametrize("layers", [2, 4, 30, 32, 80])
 def test_default_layers_exist_in_models_of_any_depth(method, layers):
     model = tiny_llama(bytes_tokenizer(), layers=layers)
-    chosen = method.defaults(model).layers
+    chosen = getattr(method.defaults(model), "layers", ())
     assert chosen == tuple(sorted(set(chosen))) and all(0 <= layer < layers - 1 for layer in chosen)
     assert hparams_from(method.name, model) == method.defaults(model)
 
@@ -351,7 +443,9 @@ def test_defaults_come_back_from_their_own_texts(small, method):
     assert hparams_from(method.name, small, texts) == defaults
 
 
+@pytest.mark.parametrize("method", LOW_RANK, indirect=True)
 def test_overrides_are_read_as_the_field_s_type(small, method):
+    assert issubclass(method.Hparams, ValueHparams)
     chosen = hparams_from(method.name, small, {"steps": "7", "lr": "1e-1", "layers": " 2", "contexts": 3.0, "clamp": 2})
     assert (chosen.steps, chosen.lr, chosen.layers, chosen.contexts, chosen.clamp) == (7, 0.1, (2,), 3, 2.0)
     assert isinstance(chosen.contexts, int) and isinstance(chosen.clamp, float)
@@ -398,14 +492,16 @@ WRONG = [
 
 @pytest.mark.parametrize(("name", "value", "reason"), WRONG, ids=[f"{n}={v}" for n, v, _ in WRONG])
 def test_wrong_overrides_are_told_with_name_value_and_range(small, method, name, value, reason):
+    if name not in {f.name for f in dataclasses.fields(method.Hparams)}:
+        reason = f"has no hyperparameter {name!r}; it has {dataclasses.fields(method.Hparams)[0].name}"
     with pytest.raises(BadInput, match=reason.replace("(", r"\(")) as caught:
         hparams_from(method.name, small, {name: value})
     assert "\n" not in str(caught.value)
 
 
 def test_an_unknown_method_names_the_known(small):
-    with pytest.raises(BadInput, match="'grace'.*rome.*memit.*alphaedit|'grace'.*alphaedit.*memit.*rome"):
-        hparams_from("grace", small)
+    with pytest.raises(BadInput, match=f"'lora'; choose one of {', '.join(METHODS)}"):
+        hparams_from("lora", small)
 
 
 def test_every_method_explains_itself(method):

@@ -11,6 +11,7 @@ import torch
 
 from ..edits.edit import LOW_RANK, Edit
 from ..errors import BadInput
+from ..forget.checks import same_text
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,20 @@ def check_requests(requests: Sequence[Request]) -> None:
         seen.add(request.question)
 
 
+def check_protected(requests: Sequence[Request], protect: Sequence) -> None:
+    """Refuse a protected question that is among those to be forgotten, in whatever wording.
+
+    Raises:
+        BadInput: there is one.
+    """
+    forget = {same_text(text) for r in requests for text in (r.question, *r.rephrases)}
+    for question in protect:
+        if same_text(question.question) in forget:
+            raise BadInput(
+                f"{question.question!r} is both to be forgotten and protected; take it out of one of the lists."
+            )
+
+
 def finish(
     model,
     method: str,
@@ -172,34 +187,73 @@ def finish(
     layout = model.layout
     tensors = {}
     for layer, (left, right) in factors.items():
-        if not (torch.isfinite(left).all() and torch.isfinite(right).all()):
-            raise BadInput("The edit came out with infinite numbers; lower lr or raise the regularisation.")
         tensors[layout.down_name(layer) + ".left"] = left
         tensors[layout.down_name(layer) + ".right"] = right
+    return finished(
+        model,
+        method,
+        LOW_RANK,
+        requests,
+        hparams,
+        tensors,
+        layers=sorted(factors),
+        protect=protect,
+        on=on,
+        seed=seed,
+        name=name,
+        started=started,
+        touched=len(factors) * layout.d_model * layout.d_mlp,
+        extra={"neighbours": [question for question, _ in near], **(extra or {})},
+    )
+
+
+def finished(
+    model,
+    method: str,
+    kind: str,
+    requests: Sequence[Request],
+    hparams: Hparams,
+    tensors: dict[str, torch.Tensor],
+    *,
+    layers: Sequence[int] = (),
+    protect: Sequence = (),
+    on: tuple[Edit, ...] = (),
+    seed: int,
+    name: str | None,
+    started: float,
+    touched: int = 0,
+    extra: dict | None = None,
+) -> Edit:
+    """The `Edit` of a payload of any kind. touched: how many of the model's weights it stands in for.
+
+    Raises:
+        BadInput: numbers that ran away.
+    """
+    if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
+        raise BadInput("The edit came out with infinite numbers; lower lr or raise the regularisation.")
     manifest = {
-        "kind": LOW_RANK,
+        "kind": kind,
         "method": method,
         "model": model.name,
         "base": model.fingerprint,
         "hparams": asdict(hparams),
-        "layers": sorted(factors),
+        "layers": list(layers),
         "requests": [asdict(request) for request in requests],
         "protect": [question.question for question in protect],
-        "neighbours": [question for question, _ in near],
         "on": [edit.id for edit in on],
         "seed": seed,
         **(extra or {}),
     }
-    total = sum(p.numel() for p in model.hf.parameters())
     about = {
         "name": name,
         "method_label": METHODS[method].label,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.monotonic() - started, 2),
-        "share": len(factors) * layout.d_model * layout.d_mlp / total,
         "versions": {package: version(package) for package in ("torch", "transformers")},
         "dtype": str(model.dtype).removeprefix("torch."),
     }
+    if touched:
+        about["share"] = touched / sum(p.numel() for p in model.hf.parameters())
     return Edit.make(manifest, tensors, about)
 
 

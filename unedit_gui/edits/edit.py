@@ -2,8 +2,11 @@
 
 `manifest` is plain JSON and `tensors` the payload. The id is a hash of both, so an edit that was changed on
 disk is noticed. What may differ without making it another edit (name, time, versions) stands in `about`,
-outside the id. A low-rank payload holds, for each edited projection W (d_out, d_in),
-"<module>.left" (d_out, r) and "<module>.right" (d_in, r) with delta W = left @ right.T.
+outside the id. The `kind` says what the payload is:
+
+* low-rank (ROME, MEMIT, AlphaEdit): for each edited projection W (d_out, d_in), "<module>.left" (d_out, r) and
+  "<module>.right" (d_in, r) with delta W = left @ right.T;
+* codebook (GRACE), side-memory (WISE), demonstrations (IKE): see the file of that name.
 """
 
 import hashlib
@@ -19,9 +22,11 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from ..errors import BadInput
+from . import codebook, demonstrations, side_memory
 
 FORMAT = 1
-LOW_RANK = "low-rank"
+LOW_RANK, CODEBOOK, SIDE_MEMORY, DEMONSTRATIONS = "low-rank", "codebook", "side-memory", "demonstrations"
+_KINDS = {CODEBOOK: codebook, SIDE_MEMORY: side_memory, DEMONSTRATIONS: demonstrations}
 _MANIFEST, _PAYLOAD = "manifest.json", "payload.safetensors"
 
 
@@ -36,9 +41,10 @@ class Edit:
 
     @staticmethod
     def make(manifest: dict, tensors: dict[str, torch.Tensor], about: dict) -> "Edit":
-        """Build an edit and give it its id. Tensors are copied, to float32 on the CPU."""
+        """Build an edit and give it its id. Tensors are copied to the CPU, numbers to float32; bits stay bits."""
         tensors = {
-            name: t.detach().to("cpu", torch.float32, copy=True).contiguous() for name, t in sorted(tensors.items())
+            name: t.detach().to("cpu", torch.uint8 if t.dtype == torch.uint8 else torch.float32, copy=True).contiguous()
+            for name, t in sorted(tensors.items())
         }
         manifest = json.loads(json.dumps({"format": FORMAT, **manifest}))
         return Edit(manifest, tensors, about, _hash(manifest, tensors))
@@ -100,13 +106,14 @@ class Edit:
         return max((left.shape[1] for _, left, _ in self.deltas()), default=0)
 
     def summary(self) -> str:
-        """What changed, in a line: method, facts, layers, rank, share of weights, seconds."""
-        layers = _ranges(self.layers)
-        parts = [
-            f"{self.method_label}: {self._count()}",
-            f"layer{'s' if len(self.layers) != 1 else ''} {layers}",
-            f"rank {self.rank()}",
-        ]
+        """What changed, in a line: method, facts, layers, then what its kind has to say, share of weights, seconds."""
+        parts = [f"{self.method_label}: {self._count()}"]
+        if self.layers:
+            parts.append(f"layer{'s' if len(self.layers) != 1 else ''} {_ranges(self.layers)}")
+        if self.kind == LOW_RANK:
+            parts.append(f"rank {self.rank()}")
+        elif self.kind in _KINDS:
+            parts += _KINDS[self.kind].describe(self)
         if "share" in self.about:
             parts.append(f"touches {self.about['share']:.1%} of the weights")
         if "seconds" in self.about:
@@ -175,7 +182,7 @@ def load_edit(folder: Path, model=None) -> Edit:
             f"{edit.name} was made for another base model ({document.get('model', '?')}, fingerprint {base}), "
             f"not for {model.name} ({model.fingerprint}); load that model first."
         )
-    if model is not None and edit.kind == LOW_RANK:
+    if model is not None:
         _check_fit(edit, model)
     return edit
 
@@ -188,7 +195,19 @@ def _readable(about) -> dict:
 
 
 def _check_fit(edit: Edit, model) -> None:
-    """Refuse deltas that can't be added to this model's projections: an id is a checksum, not a signature."""
+    """Refuse a payload that can't be run on this model: an id is a checksum, not a signature."""
+    if edit.kind == LOW_RANK:
+        wrong = _misfit(edit, model)
+    elif edit.kind in _KINDS:
+        wrong = _KINDS[edit.kind].misfit(edit, model)
+    else:
+        raise BadInput(f"{edit.name} is of the kind {edit.kind!r}, which this version can't run.")
+    if wrong:
+        raise BadInput(f"{edit.name} doesn't fit the model ({wrong}); make the edit again.")
+
+
+def _misfit(edit: Edit, model) -> str:
+    """The name of a delta that can't be added to this model's projections; "" where all can."""
     weights = model.hf.state_dict()
     for name in edit.tensors:
         module, _, side = name.rpartition(".")
@@ -196,7 +215,8 @@ def _check_fit(edit: Edit, model) -> None:
         shape = tuple(weights.get(f"{module}.weight", torch.empty(0)).shape)
         wanted = shape[::-1] if model.layout.transposed else shape
         if side not in ("left", "right") or left.shape[1:] != right.shape[1:] or (len(left), len(right)) != wanted:
-            raise BadInput(f"{edit.name} doesn't fit the model ({name}); make the edit again.")
+            return name
+    return ""
 
 
 def rename(folder: Path, name: str) -> None:

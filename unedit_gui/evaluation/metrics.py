@@ -170,8 +170,8 @@ def token_scores(
     for rows in _batches(pairs, batch_size):
         if job is not None:
             job.check()
-        if variants is not None:
-            variants.select(rows)
+        if variants is not None:  # they decide with the prompt alone, as they do for a reply
+            variants.select(rows, [prompts[row] for row in rows], [len(prompts[row]) for row in rows])
         for row, score in zip(rows, _score_batch(model, [pairs[row] for row in rows], hit_at), strict=True):
             scores[row] = score
     return scores

@@ -161,15 +161,19 @@ def _measure(model, edits, todo: list[tuple[Question, bool]], max_new_tokens: in
     The edits are attached only while a batch runs, so that a chat reply which is let through meets the
     original.
     """
+    from ..edits.prompts import prompt_for
     from ..edits.variants import Variants
     from ..models.generation import generate
 
-    prompts = {q: model.prompt_ids([{"role": "user", "content": q.question}]) for q, _ in todo}
-    todo = sorted(todo, key=lambda row: len(prompts[row[0]]))
+    prompts = {
+        (q, edited): prompt_for(model, [{"role": "user", "content": q.question}], edits if edited else ())
+        for q, edited in todo
+    }
+    todo = sorted(todo, key=lambda row: len(prompts[row]))
     for start in range(0, len(todo), ROWS_AT_ONCE):
         job.progress("Asking and scoring", start, len(todo))
         batch = todo[start : start + ROWS_AT_ONCE]
-        ids = [prompts[question] for question, _ in batch]
+        ids = [prompts[row] for row in batch]
         with Variants(model, [edits if edited else () for _, edited in batch]) as variants:
             replies = generate(
                 model, ids, max_new_tokens=max_new_tokens, variants=variants, job=job, batch_size=ROWS_AT_ONCE

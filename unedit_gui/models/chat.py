@@ -14,6 +14,19 @@ _MARK = "unedit mark"
 _PLAIN_MARKS = re.compile(r"\[/?[A-Z_]{2,}\]|<</?[A-Z]+>>")  # Llama-2's [INST] and <<SYS>> are plain text
 
 
+class Prompt(list):
+    """Token ids of a prompt, which also know where its question stands.
+
+    Attributes: `asked`, the range (first, behind the last) of the last user turn's own tokens, without any of the
+    template's. `shown`: what an edit has put before the conversation (edits/prompts.py); None: nobody was asked.
+    """
+
+    def __init__(self, ids=(), asked: tuple[int, int] | None = None, shown: tuple | None = None):
+        super().__init__(ids)
+        self.asked = (0, len(self)) if asked is None else asked
+        self.shown = shown
+
+
 @dataclass(frozen=True)
 class ChatFormat:
     """How one tokenizer writes a conversation."""
@@ -69,6 +82,24 @@ def defuse(tokenizer, content: str) -> str:
 def encode(tokenizer, text: str) -> list[int]:
     """Token ids of a rendered prompt; the template has already written the special tokens."""
     return tokenizer(text, add_special_tokens=False).input_ids
+
+
+def prompt_of(tokenizer, history: History) -> Prompt:
+    """Token ids of a conversation up to where the reply begins, with the place of its last turn.
+
+    Where that can't be told (a slow tokenizer, a template that rewrites what it is given), all of it counts.
+    """
+    text = render(tokenizer, history)
+    if not getattr(tokenizer, "is_fast", False):
+        return Prompt(encode(tokenizer, text))
+    found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    behind = render(tokenizer, [*history[:-1], {**history[-1], "content": _MARK}]).rsplit(_MARK, 1)[-1]
+    said = defuse(tokenizer, history[-1]["content"]).strip()
+    start = text.rfind(said, 0, len(text) - len(behind))
+    if start < 0 or not said:
+        return Prompt(found.input_ids)
+    inside = [i for i, (a, b) in enumerate(found.offset_mapping) if a < start + len(said) and b > start and b > a]
+    return Prompt(found.input_ids, (inside[0], inside[-1] + 1) if inside else None)
 
 
 def last_token_of(tokenizer, text: str, start: int, end: int) -> int:

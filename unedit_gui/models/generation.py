@@ -24,11 +24,13 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer: its text, its length in tokens, and why it ended ("end" of turn, "length", "stopped")."""
+    """One answer: its text, its length in tokens, why it ended ("end" of turn, "length", "stopped"), and what its
+    edits decided (edits/trace.py), where somebody asked."""
 
     text: str
     tokens: int
     ended: str
+    traces: tuple = ()
 
 
 @torch.inference_mode()
@@ -104,9 +106,9 @@ class _Batch:
             logits, lengths = out.logits[:, -1], lengths + 1
         return [Reply(self._text(i), len(self.tokens[i]), self.ended[i]) for i in range(len(self.rows))]
 
-    def _select(self, active: list[int]) -> None:
+    def _select(self, active: list[int], *reading) -> None:
         if self.variants is not None:
-            self.variants.select([self.rows[i] for i in active])
+            self.variants.select([self.rows[i] for i in active], *reading)
 
     def _prefill(self):
         """Logits after each prompt (rows, vocabulary), one joined cache, and its attention mask."""
@@ -119,7 +121,7 @@ class _Batch:
             for k, prompt in enumerate(prompts):
                 ids[k, longest - len(prompt) :] = torch.tensor(prompt, device=device)
                 mask[k, longest - len(prompt) :] = 1
-            self._select(group)
+            self._select(group, prompts, [longest] * len(group))
             out = self.model.hf(
                 input_ids=ids,
                 attention_mask=mask,

@@ -18,7 +18,7 @@ from .catalogue import (
     gibibytes,
     memory_available,
 )
-from .chat import ChatFormat, History, chat_format, encode, render
+from .chat import ChatFormat, History, Prompt, chat_format, prompt_of, render
 from .layout import Layout, find_layout
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -62,9 +62,9 @@ class LoadedModel:
         """The conversation in the model's chat template, up to where the reply begins."""
         return render(self.tokenizer, history)
 
-    def prompt_ids(self, history: History) -> list[int]:
-        """Token ids of `prompt(history)`."""
-        return encode(self.tokenizer, self.prompt(history))
+    def prompt_ids(self, history: History) -> Prompt:
+        """Token ids of `prompt(history)`, with the place of the last turn in them."""
+        return prompt_of(self.tokenizer, history)
 
 
 def fingerprint(hf: torch.nn.Module) -> str:
