@@ -265,11 +265,16 @@ def chat(options: argparse.Namespace, session: Session) -> dict[str, Any]:
         seed=options.seed,
         job=session.job("chat"),
     )
-    return {"question": options.ask, "original": original.text, "edited": edited.text}
+    traces = [trace.to_json() for trace in edited.traces]
+    return {"question": options.ask, "original": original.text, "edited": edited.text, "traces": traces}
 
 
 def show_chat(result: dict[str, Any]) -> str:
-    return f"Original: {result['original']}\nEdited:   {result['edited']}"
+    lines = [f"Original: {result['original']}", f"Edited:   {result['edited']}"]
+    for trace in result["traces"]:
+        lines.append(f"{trace['method']}: {trace['text']}")
+        lines += [f"  {question} -> {reply}" for question, reply in trace["demonstrations"]]
+    return "\n".join(lines)
 
 
 def bench(options: argparse.Namespace, session: Session) -> dict[str, Any]:

@@ -190,9 +190,8 @@ METHOD = register(
     Method(
         "grace",
         "GRACE",
-        "Keeps a codebook beside one layer: where a question is as good as one of its keys, the stored value is put in, "
-        "and everything else is answered by the untouched weights. The safest for other answers, but it knows the exact "
-        "wording only.",
+        "Keeps a codebook beside one layer: where a question is as good as one of its keys, the value is put in, "
+        "else the untouched weights answer. The safest for other answers, but it knows the exact wording only.",
         "https://arxiv.org/abs/2211.11031",
         GraceHparams,
         defaults,

@@ -1,9 +1,10 @@
 """IKE's payload at work: demonstrations that are put before the conversation as earlier turns.
 
-The manifest's "demonstrations" are a list of `kind` ("copy", "update" or "retain"), `question`, `reply`, and `gives`:
-the words in it that belong to the answer of a fact to be forgotten. Tensors: "likeness" (n, d_model) is what each
-question is found by, "middle" (d_model) is taken off the question that is asked, "tokens" and "weights" (m) say how
-much each token counts there (a token that is not listed: 1).
+The manifest's "demonstrations" are a list of `kind` ("copy", "update" or "retain"), `question`, `reply`, and
+`gives`: the words in it that belong to the answer of a fact to be forgotten. Tensors: "likeness" (n, d_model) is
+what each question is found by, "apart" (m, d_model) the same of near neighbours that are not to be forgotten,
+"middle" (d_model) is taken off the question that is asked, "tokens" and "weights" (m) say how much each token counts
+there (a token that is not listed: 1).
 
 No weight and no activation is changed: what the model reads is. `edits/prompts.py` is where every prompt is made.
 """
@@ -40,16 +41,21 @@ def put_before(model, history: History, edit) -> tuple[History, tuple[tuple[str,
 def retrieve(model, edit, asked: str) -> tuple[tuple[str, str], ...]:
     """(question, reply) of the demonstrations for a question, from the farthest to the nearest.
 
-    Those of facts to be forgotten have to be nearer than `near`, so that other questions meet retained facts alone.
+    Those of facts to be forgotten have to be as like as `near`, and as the likest neighbour. Where none is, nothing is
+    shown at all.
     """
     hparams, stock = edit.manifest["hparams"], edit.manifest["demonstrations"]
     tensors = edit.tensors
     weights = dict(zip(tensors["tokens"].int().tolist(), tensors["weights"].tolist(), strict=True))
-    likeness = tensors["likeness"] @ F.normalize(meaning(model, asked, weights) - tensors["middle"], dim=0)
+    direction = F.normalize(meaning(model, asked, weights) - tensors["middle"], dim=0)
+    likeness = tensors["likeness"] @ direction
+    needed = max([float(hparams["near"]), *(tensors["apart"] @ direction).tolist()])
     known = words(asked)
     open_ = [i for i, one in enumerate(stock) if set(one["gives"]) <= known]
     ranked = sorted(open_, key=lambda i: (-float(likeness[i]), i))
-    refused = [i for i in ranked if stock[i]["kind"] != "retain" and likeness[i] >= hparams["near"]]
+    refused = [i for i in ranked if stock[i]["kind"] != "retain" and likeness[i] >= needed]
+    if not refused:
+        return ()
     kept = [i for i in ranked if stock[i]["kind"] == "retain"][: hparams["retain"]]
     chosen = [*refused[: max(0, hparams["k"] - len(kept))], *kept][: hparams["k"]]
     chosen.sort(key=lambda i: (float(likeness[i]), -i))
@@ -106,7 +112,9 @@ def misfit(edit, model) -> str:
     shapes = {name: tuple(tensor.shape) for name, tensor in edit.tensors.items()}
     d_model = model.layout.d_model
     listed = edit.tensors.get("tokens", torch.empty(0)).shape
-    if shapes != {"likeness": (len(stock), d_model), "middle": (d_model,), "tokens": listed, "weights": listed}:
+    apart = (*edit.tensors.get("apart", torch.empty(0)).shape[:1], d_model)
+    wanted = {"likeness": (len(stock), d_model), "apart": apart, "middle": (d_model,)}
+    if shapes != {**wanted, "tokens": listed, "weights": listed}:
         return "likeness"
     return "" if all(torch.isfinite(t).all() for t in edit.tensors.values()) else "likeness, not finite"
 

@@ -100,7 +100,7 @@ def answer(lab: Lab, session: Session, turn: Turn, job: Job) -> None:
         left, right = histories(session.turns[:until]) if until else ([], [])
         turn.state, turn.note = "writing", ""
         turn.edits, turn.names = tuple(e.id for e in on), ", ".join(e.name for e in on)
-        turn.original, turn.edited = "", "" if on else None
+        turn.original, turn.edited, turn.traces = "", "" if on else None, ()
         session.touch("chat", "top")
     if not until:  # the conversation was cleared while this waited
         return
@@ -124,6 +124,7 @@ def answer(lab: Lab, session: Session, turn: Turn, job: Job) -> None:
         turn.state, turn.note = "failed", word(error)
         session.touch("chat")
         raise
+    turn.traces = replies[-1].traces
     for side, reply in enumerate(replies):
         grow(side, reply.text)
     turn.state = "stopped" if any(reply.ended == "stopped" for reply in replies) else "done"

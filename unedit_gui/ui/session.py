@@ -83,6 +83,7 @@ class Turn:
     note: str = ""
     seed: int = 0
     answer: str = ""  # the true answer, where the question came from a list
+    traces: tuple = ()  # what the edits decided for the edited reply (edits/trace.py)
 
 
 @dataclass
