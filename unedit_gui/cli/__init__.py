@@ -129,7 +129,7 @@ def parser() -> argparse.ArgumentParser:
 
     one = command("edit", commands.edit, commands.show_edit, "make the model forget")
     one.add_argument("--questions", required=True, metavar="FILE", help="what to forget")
-    one.add_argument("--method", required=True, help="rome, memit, alphaedit, grace or ike")
+    one.add_argument("--method", required=True, help="rome, memit, alphaedit, grace, wise or ike")
     one.add_argument("--targets", default="self-improved", choices=KINDS)
     one.add_argument("--out", required=True, metavar="DIR", help="a new or empty folder for the edit")
     one.add_argument("--protect", metavar="FILE", help="facts that must stay")

@@ -1,6 +1,6 @@
 """The editing methods. Importing this package registers them all."""
 
-from . import alphaedit, grace, ike, memit, rome
+from . import alphaedit, grace, ike, memit, rome, wise
 from .base import METHODS, Hparams, Method, Request, hparams_from
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "ike",
     "memit",
     "rome",
+    "wise",
 ]

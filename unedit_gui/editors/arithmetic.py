@@ -35,6 +35,18 @@ def quick_arithmetic(model, precise: bool = False) -> Iterator[None]:
             weight.requires_grad_(False)
 
 
+@contextmanager
+def plain_attention(model) -> Iterator[None]:
+    """On a CPU, attention as plain matrix products: for rows this short its gradient takes half the time."""
+    config, usual = model.hf.config, model.hf.config._attn_implementation
+    if model.device.type == "cpu":
+        config._attn_implementation = "eager"
+    try:
+        yield
+    finally:
+        config._attn_implementation = usual
+
+
 def one_by_one(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
     """`map`, as a list."""
     return [function(item) for item in items]

@@ -24,7 +24,6 @@ alone, all requests and contexts of a batch together. A test holds this together
 import math
 import re
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -34,7 +33,7 @@ from ..errors import Failed
 from ..models.chat import last_token_of
 from ..models.layout import blocks_of
 from ..models.partial import above, cache_above, can_start_above
-from .arithmetic import one_by_one, quick_arithmetic, side_by_side
+from .arithmetic import one_by_one, plain_attention, quick_arithmetic, side_by_side
 from .locate import Opening, Place, place, shared_opening
 
 _BETAS = (0.8, 0.95)
@@ -111,7 +110,7 @@ def solve(
                 job.progress(stage, count, of * objective.steps, f"loss {loss:.2f}")
 
         given = ([texts[row] for row in rows] for texts in (spots, targets, subjects))
-        with quick_arithmetic(model, precise), _plain_attention(model), side_by_side(model) as run:
+        with quick_arithmetic(model, precise), plain_attention(model), side_by_side(model) as run:
             return _descend(_Batch(model, *given, layer, run), objective, v0[:, rows].float(), report, begin)
 
     per_batch = max(1, batch_rows // (len(spots[0]) + 1))
@@ -164,18 +163,6 @@ def _descend(batch: "_Batch", objective: Objective, v0: torch.Tensor, report, st
         delta[active] = moved * (longest / moved.norm(dim=1).clamp(min=1e-12)).clamp(max=1)[:, None]
         steps[active.cpu()] = step
     return Solved(delta.T.contiguous(), loss, steps)
-
-
-@contextmanager
-def _plain_attention(model):
-    """On a CPU, attention as plain matrix products: for rows this short its gradient takes half the time."""
-    config, usual = model.hf.config, model.hf.config._attn_implementation
-    if model.device.type == "cpu":
-        config._attn_implementation = "eager"
-    try:
-        yield
-    finally:
-        config._attn_implementation = usual
 
 
 @dataclass(frozen=True)

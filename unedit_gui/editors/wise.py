@@ -1,0 +1,484 @@
+"""WISE: a side memory with a router in front of it (Wang et al. 2024, arXiv 2405.14768).
+
+Problem. Edit for a long time without harm to what is not edited. WISE keeps the down projection W of one late layer
+as main memory and learns a copy W' as side memory. With x the layer's input,
+
+    D(x) = || x W' - x W ||                                                                    (eq. 2)
+    reply from W' where D(x) > epsilon, else from W                                            (eq. 3)
+
+Training (eq. 4, 5), for edits x_e with targets y_e and questions x_i that are not to be forgotten:
+
+    min over W'   -log P_W'(y_e | x_e) + [D(x_i) - alpha]+ + [beta - D(x_e)]+ + [gamma - (D(x_e) - D(x_i))]+
+
+Sharding: the requests are dealt to `shards`, and each shard trains a difference W' - W of its own, of which a random
+mask of ratio rho leaves that share of entries free. Merging is TIES: of each difference the largest `density` of its
+free entries stay, each entry takes the sign with the greater total, and those of that sign are averaged. epsilon is the
+smallest D(x_e) after merging times `act_ratio`.
+
+Ours:
+
+* D of a question is the mean over its own tokens, without padding and template, and the route is decided once per
+  prompt (EasyEdit averages over the batch). The side memory acts from the question on: what stands before it is read
+  as it was.
+* alpha, beta and gamma are in mean lengths of W x, so that they fit every model. The three terms are squared,
+  because the smallest D in scope and the largest out of scope are what the route hangs on.
+* x_i are shipped questions and near neighbours of the facts (the same question about other subjects) and what is
+  protected. x_e is each question in several wordings made by rules, so that D holds on to what it is about.
+* What TIES will trim is trimmed at half time, and the rest trained on: cut off at the end, it took along the balance
+  that keeps D small elsewhere. A shard is trained with those before it in place.
+* A fifth of the shipped questions is kept back. Where more than 2 in 100 of them would be routed to the side memory
+  the threshold is raised, as far as every question in scope still passes it.
+* The mask leaves half of the entries free where W is narrow. With a fifth, a row of the bundled model has 160 inputs
+  to tell questions apart; seen with 10 facts, at a threshold that all of them pass, 12 of 100 other known questions
+  went to the side memory then, and 2 with half (the paper's models have 2200 inputs at a fifth).
+* Adam in place of SGD; after each step on the refusals come some on the margins alone, which cost little: the
+  layer's input x does not depend on W', so it is computed once, and refusals need the layers above alone.
+
+Pitfalls. EasyEdit saves a shard every 500 edits and merges every 1000: for 10 to 100 facts nothing is ever merged. Its
+density counts the whole matrix, four fifths of which the mask holds at zero, so 0.53 trims nothing; here it counts the
+free entries.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from ..edits.edit import SIDE_MEMORY
+from ..edits.side_memory import activation, pack
+from ..edits.variants import Variants
+from ..errors import BadInput, Failed
+from ..forget.checks import same_text
+from ..models.layout import blocks_of, down_of
+from ..models.partial import above, below, can_start_above
+from .arithmetic import plain_attention, quick_arithmetic
+from .base import Hparams, Method, Request, check_protected, check_requests, finished, hparam, register, scaled_layers
+from .locate import Opening, Place, histories, shared_opening
+from .preserve import neighbours, statistics_questions
+from .wordings import wordings
+
+_BETAS = (0.9, 0.95)
+_FREE = 768  # inputs that each row of W' should have free to tell questions apart
+_ROWS = 48  # conversations per step
+_IN = 5.0  # how much the term in scope counts beside the two others
+_NEAR, _FAR = 64, 128  # questions x_i per step: near ones (neighbours, protected), shipped ones
+_SHIPPED = 700  # of them at most come from the shipped ones
+_PASSES = 0.97  # of the smallest D in scope: the highest threshold, which rounding won't reach
+_KEPT_OUT = 0.98  # of the questions kept back are to stay with the main memory
+
+
+@dataclass(frozen=True)
+class WiseHparams(Hparams):
+    layers: tuple[int, ...] = hparam((25,), "The layer whose projection gets a side memory.")
+    shards: int = hparam(
+        2, "Into how many shards the facts are dealt; each trains a copy, and they are merged.", low=1, high=16
+    )
+    contexts: int = hparam(2, "In how many wordings around the question each refusal is learned.", low=1, high=8)
+    neighbours: int = hparam(
+        12, "For each fact, how many questions of the same form about other subjects are kept out.", low=0, high=100
+    )
+    act_ratio: float = hparam(
+        0.95,
+        "The route's threshold, in the smallest activation of a forgotten question: lower catches more wordings, "
+        "higher keeps more.",
+        low=0.01,
+        high=1.0,
+    )
+    mask_ratio: float = hparam(0.5, "The share of entries that a shard may change.", low=0.001, high=1.0, advanced=True)
+    density: float = hparam(
+        0.53, "The share of these that stay, the largest, when shards are merged.", low=0.01, high=1.0, advanced=True
+    )
+    steps: int = hparam(30, "Optimisation steps for each shard.", low=1, high=500, advanced=True)
+    margin_steps: int = hparam(
+        8, "Steps on the margins alone after each of these; they are quick.", low=0, high=100, advanced=True
+    )
+    lr: float = hparam(
+        0.1, "First step of that optimisation, in mean sizes of an entry of W.", low=1e-6, high=10, advanced=True
+    )
+    alpha: float = hparam(
+        0.1, "Largest activation of other questions, in mean lengths of W x.", low=0, high=100, advanced=True
+    )
+    beta: float = hparam(
+        0.6, "Smallest activation of forgotten questions, in that unit.", low=0, high=100, advanced=True
+    )
+    gamma: float = hparam(0.5, "Smallest gap between the two, in that unit.", low=0, high=100, advanced=True)
+    weight: float = hparam(100.0, "How much these margins count beside the refusals.", low=0, high=1000, advanced=True)
+
+
+@dataclass(frozen=True)
+class Talk:
+    """One conversation to learn from: ids, the range of the question's own tokens, and the target's tokens behind."""
+
+    ids: list[int]
+    asked: tuple[int, int]
+    wanted: int
+    owner: int
+
+
+def defaults(model) -> WiseHparams:
+    """EasyEdit's layer 27 of 32 at the same depth fraction, and its mask ratio where W is wide enough for it."""
+    wide = min(0.5, max(0.2, _FREE / model.layout.d_mlp))
+    return WiseHparams(layers=scaled_layers(model, (27,), of=32), mask_ratio=wide)
+
+
+def edit(
+    model,
+    requests: Sequence[Request],
+    hparams: WiseHparams,
+    job,
+    *,
+    workspace,
+    protect=(),
+    on=(),
+    seed=0,
+    name=None,
+):
+    """Make the edit; the model is untouched.
+
+    Raises:
+        BadInput: requests that can't be edited, several layers. Failed: the decoder can't be run from the middle.
+        Stopped: the job was stopped.
+    """
+    check_requests(requests)
+    check_protected(requests, protect)
+    if len(hparams.layers) != 1:
+        raise BadInput(f"layers: WISE works at one layer, and {len(hparams.layers)} were given; choose one of them.")
+    if not can_start_above(model.hf, model.layout):
+        raise Failed(
+            f"{type(model.hf).__name__} adds positions to what enters its first layer, so it can't be edited by this "
+            "version; choose a Llama, Mistral or Qwen model."
+        )
+    started, layer = time.monotonic(), hparams.layers[0]
+    layout, dice = model.layout, torch.Generator().manual_seed(seed)
+    near = neighbours(model, requests, hparams.neighbours)
+    with Variants.everywhere(model, on):
+        others = out_of_scope(requests, near, protect)
+        out = inputs_of(model, others, layer, job, "Reading other questions")
+        own = len({*(q.question for q in protect), *(question for question, _ in near)})
+        shipped, held = out[own:], out[own::5]  # every fifth is kept back to set the threshold
+        out = Others(out[:own], [x for i, x in enumerate(shipped) if i % 5])
+        ins = [
+            inputs_of(model, wordings(request.question), layer, job, "Reading the questions")
+            for request in requests
+        ]
+        unit = typical_length(model, layer, out.all)
+        margins = Margins(hparams.alpha, hparams.beta, hparams.gamma, hparams.weight, unit)
+        deltas, losses = [], []
+        before = torch.zeros(layout.d_model, layout.d_mlp, device=model.device)
+        dealt = [list(range(s, len(requests), hparams.shards)) for s in range(min(hparams.shards, len(requests)))]
+        for s, mine in enumerate(dealt):
+            free = torch.rand(layout.d_model, layout.d_mlp, generator=dice) < hparams.mask_ratio
+            learner = Learner(model, [requests[i] for i in mine], layer, hparams.contexts, job)
+
+            def report(step: int, loss: float, s: int = s) -> None:
+                done, total = s * hparams.steps + step, len(dealt) * hparams.steps
+                job.progress("Teaching the side memory", done, total, f"shard {s + 1} of {len(dealt)}, loss {loss:.2f}")
+
+            met = [x for part in dealt[: s + 1] for i in part for x in ins[i]]
+            delta, loss = learner.train(free, before, met, out, margins, hparams, dice, report)
+            deltas.append(delta)
+            before = ties(deltas)
+            losses.append(loss)
+        job.progress("Merging the shards", 0, 1)
+        merged = before
+        d_in = [activation(x, merged) for xs in ins for x in xs]
+        d_out = sorted(activation(x, merged) for x in out.all)
+        d_held = torch.tensor([activation(x, merged) for x in held])
+        threshold = choose_threshold(torch.tensor(d_in), d_held, hparams.act_ratio)
+        job.progress("Merging the shards", 1, 1)
+    support, values = pack(merged)
+    module = layout.down_name(layer)
+    return finished(
+        model,
+        "wise",
+        SIDE_MEMORY,
+        requests,
+        hparams,
+        {f"{module}.support": support, f"{module}.values": values},
+        layers=[layer],
+        protect=protect,
+        on=on,
+        seed=seed,
+        name=name,
+        started=started,
+        touched=len(values),
+        extra={
+            "threshold": threshold,
+            "shards": len(deltas),
+            "neighbours": [question for question, _ in near],
+            "in_scope": [round(min(d_in), 4), round(max(d_in), 4)],
+            "out_of_scope": [round(d_out[len(d_out) // 2], 4), round(d_out[-1], 4)] if d_out else [],
+            "loss": [round(loss, 4) for loss in losses],
+        },
+    )
+
+
+# What is in scope, and what is not
+
+
+def out_of_scope(requests: Sequence[Request], near: Sequence[tuple[str, str]], protect: Sequence) -> list[str]:
+    """Questions that are to stay: shipped ones that name no subject to be forgotten, neighbours, protected facts."""
+    named = [f" {same_text(r.subject)} " for r in requests]
+    forget = {same_text(text) for r in requests for text in (r.question, *r.rephrases)}
+    shipped = [
+        question
+        for question, _ in statistics_questions()
+        if same_text(question) not in forget and not any(n in f" {same_text(question)} " for n in named)
+    ]
+    step = max(1, len(shipped) // _SHIPPED)
+    found = [*(q.question for q in protect), *(question for question, _ in near), *shipped[::step]]
+    return list(dict.fromkeys(found))
+
+
+@torch.no_grad()
+def inputs_of(model, questions: Sequence[str], layer: int, job, stage: str) -> list[torch.Tensor]:
+    """x at each question's own tokens, (tokens, d_mlp) in float32, with whatever edits are active."""
+    prompts = [model.prompt_ids([{"role": "user", "content": question}]) for question in questions]
+    found: list[torch.Tensor | None] = [None] * len(prompts)
+    part = below(model.hf, model.layout, layer)
+    shared = shared_opening([Place(prompt, prompt.asked[0]) for prompt in prompts])
+    opening = Opening(part, prompts[0][:shared], model.device)
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    for start in range(0, len(order), 64):
+        job.progress(stage, start, len(order))
+        rows = order[start : start + 64]
+        ids = _padded([prompts[i][shared : prompts[i].asked[1]] for i in rows], model.device)
+        kept: list[torch.Tensor] = []
+
+        def keep(_m, args, _o, kept=kept) -> None:
+            kept.append(args[0])
+
+        handle = down_of(model.hf, model.layout, layer).register_forward_hook(keep)
+        try:
+            part(input_ids=ids, past_key_values=opening.for_rows(len(rows)), use_cache=True)
+        finally:
+            handle.remove()
+        for r, i in enumerate(rows):
+            first, behind = prompts[i].asked
+            found[i] = kept[0][r, first - shared : behind - shared].float().clone()
+    return found
+
+
+def _padded(rows: Sequence[Sequence[int]], device) -> torch.Tensor:
+    """Padding stands behind: the model is causal, so it needs no mask."""
+    ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = torch.tensor(list(row))
+    return ids.to(device)
+
+
+@torch.no_grad()
+def typical_length(model, layer: int, inputs: Sequence[torch.Tensor]) -> float:
+    """The mean length of W x over questions' own tokens: the unit of alpha, beta and gamma."""
+    W = down_of(model.hf, model.layout, layer)
+    said = [W(x.to(model.dtype)).float().norm(dim=1).mean() for x in inputs]
+    return float(torch.stack(said).mean())
+
+
+# Training
+
+
+@dataclass(frozen=True)
+class Margins:
+    """alpha, beta, gamma of eq. 5 in their unit, and the weight of the three beside the refusals."""
+
+    alpha: float
+    beta: float
+    gamma: float
+    weight: float
+    unit: float
+
+    def loss(self, d_in: torch.Tensor, d_out: torch.Tensor) -> torch.Tensor:
+        """The margin terms, squared, for D of questions in scope and out of scope; each one meets all the others."""
+        d_in, d_out = d_in / self.unit, d_out / self.unit
+        total = _IN * (self.beta - d_in).clamp(min=0).square().mean()
+        if len(d_out):
+            total = total + (d_out - self.alpha).clamp(min=0).square().mean()
+            total = total + (self.gamma - (d_in[:, None] - d_out[None])).clamp(min=0).square().mean()
+        return self.weight * total
+
+
+class Learner:
+    """The requests of one shard, run once up to the layer; each step runs what is above."""
+
+    def __init__(self, model, requests: Sequence[Request], layer: int, contexts: int, job):
+        self.model, self.part = model, above(model.hf, model.layout, layer)
+        talks = [talk for i, request in enumerate(requests) for talk in talks_of(model, request, i, contexts)]
+        self.batches = [Batch(model, talks[s : s + _ROWS], layer, job) for s in range(0, len(talks), _ROWS)]
+
+    def train(
+        self,
+        free: torch.Tensor,
+        before: torch.Tensor,
+        ins: list[torch.Tensor],
+        out: "Others",
+        margins: Margins,
+        hparams: WiseHparams,
+        dice: torch.Generator,
+        report,
+    ) -> tuple[torch.Tensor, float]:
+        """Adam on the free entries of W' - W, with what the shards before came to in place.
+
+        Returns this shard's difference (d_model, d_mlp) and the refusals' last loss.
+        """
+        W = self.model.hf.get_submodule(self.model.layout.down_name(hparams.layers[0])).weight
+        size = float(W.float().square().mean().sqrt())
+        places = free.flatten().nonzero()[:, 0].to(W.device)
+        value = 0.01 * size * torch.randn(len(places), generator=dice).to(W.device)  # at 0 the margins have no gradient
+        m, s = torch.zeros_like(value), torch.zeros_like(value)
+        inside, (b1, b2) = Spans(ins), _BETAS
+        rounds = 1 + hparams.margin_steps
+        total = hparams.steps * rounds
+        nll = torch.tensor(math.inf)
+
+        def difference(v: torch.Tensor) -> torch.Tensor:
+            return torch.zeros(free.numel(), device=W.device).index_put((places,), v).reshape(free.shape)
+
+        with quick_arithmetic(self.model), plain_attention(self.model):
+            for step in range(total):
+                v = value.clone().requires_grad_(True)
+                delta = before + difference(v)
+                outside = Spans(out.sample(dice))
+                loss = margins.loss(inside.activations(delta), outside.activations(delta))
+                if step % rounds == 0:
+                    nll = self.batches[step // rounds % len(self.batches)].nll(self.part, delta)
+                    loss = loss + rounds * nll
+                    report(step // rounds, float(nll.detach()))
+                (grad,) = torch.autograd.grad(loss, v)
+                m = b1 * m + (1 - b1) * grad
+                s = b2 * s + (1 - b2) * grad.square()
+                lr = hparams.lr * size * 0.5 * (1 + math.cos(math.pi * step / total))
+                value = value - lr * (m / (1 - b1 ** (step + 1))) / ((s / (1 - b2 ** (step + 1))).sqrt() + 1e-12)
+                if step == total // 2:  # what merging will keep is chosen now, so that it can still be trained
+                    stay = trim(value, hparams.density) != 0
+                    places, value, m, s = places[stay], value[stay], m[stay], s[stay]
+        return difference(value), float(nll.detach())
+
+
+@dataclass(frozen=True)
+class Others:
+    """Questions out of scope: those near to the facts (neighbours, protected ones), of which more are met, and shipped
+    ones."""
+
+    near: list[torch.Tensor]
+    shipped: list[torch.Tensor]
+
+    @property
+    def all(self) -> list[torch.Tensor]:
+        return [*self.near, *self.shipped]
+
+    def sample(self, dice: torch.Generator) -> list[torch.Tensor]:
+        """Some of each."""
+        found = []
+        for group, count in ((self.near, _NEAR), (self.shipped, _FAR)):
+            found += [group[i] for i in torch.randperm(len(group), generator=dice)[:count].tolist()]
+        return found
+
+
+class Spans:
+    """Questions as one run of tokens, for their D all at once."""
+
+    def __init__(self, inputs: Sequence[torch.Tensor]):
+        self.count = len(inputs)
+        if self.count:
+            self.x = torch.cat(list(inputs))
+            self.owner = torch.cat([torch.full((len(x),), i, device=x.device) for i, x in enumerate(inputs)])
+            self.tokens = torch.tensor([len(x) for x in inputs], device=self.x.device)
+
+    def activations(self, delta: torch.Tensor) -> torch.Tensor:
+        """D of each, (questions,)."""
+        if not self.count:
+            return delta.new_zeros(0)
+        moved = (self.x @ delta.T).float()
+        length = (moved.square().sum(1) + 1e-12).sqrt()
+        return delta.new_zeros(self.count).index_add(0, self.owner, length) / self.tokens
+
+
+def talks_of(model, request: Request, owner: int, contexts: int) -> Iterator[Talk]:
+    """A request in its contexts, with the target and the end of turn behind."""
+    end = model.tokenizer(request.target_new + model.end_of_turn, add_special_tokens=False).input_ids
+    for history in histories(request.question, contexts):
+        prompt = model.prompt_ids(history)
+        yield Talk([*prompt, *end], prompt.asked, len(end), owner)
+
+
+class Batch:
+    """Conversations cut at the layer: its output h and input x, to which x (W' - W) is added from the question on."""
+
+    @torch.no_grad()
+    def __init__(self, model, talks: Sequence[Talk], layer: int, job):
+        job.check()
+        self.model = model
+        kept: dict[str, torch.Tensor] = {}
+        block, down = blocks_of(model.hf, model.layout)[layer], down_of(model.hf, model.layout, layer)
+        handles = [
+            block.register_forward_hook(
+                lambda _m, _a, out: kept.update(h=out[0] if isinstance(out, tuple) else out)
+            ),
+            down.register_forward_hook(lambda _m, args, _o: kept.update(x=args[0])),
+        ]
+        try:
+            ids = _padded([talk.ids[:-1] for talk in talks], model.device)
+            below(model.hf, model.layout, layer)(input_ids=ids, use_cache=False)
+        finally:
+            for handle in handles:
+                handle.remove()
+        self.h, self.x = kept["h"], kept["x"].float()
+        self.labels = torch.full(ids.shape, -100)
+        for r, talk in enumerate(talks):
+            self.x[r, : talk.asked[0]] = 0  # what stands before the question is read as it was
+            self.labels[r, len(talk.ids) - 1 - talk.wanted : len(talk.ids) - 1] = torch.tensor(talk.ids[-talk.wanted :])
+        self.labels = self.labels.to(model.device)
+
+    def nll(self, part, delta: torch.Tensor) -> torch.Tensor:
+        """Mean over conversations and tokens of -log p(target)."""
+        moved = self.h + (self.x @ delta.T).to(self.h.dtype)
+        out = part(inputs_embeds=moved, use_cache=False).last_hidden_state
+        wanted = self.labels >= 0
+        logits = self.model.hf.get_output_embeddings()(out[wanted]).float()
+        each = F.cross_entropy(logits, self.labels[wanted], reduction="none")
+        return (each / wanted.sum(1)[wanted.nonzero()[:, 0]]).sum() / len(self.labels)
+
+
+# Merging
+
+
+def ties(deltas: Sequence[torch.Tensor]) -> torch.Tensor:
+    """TIES (Yadav et al. 2023) of differences that are trimmed: elect a sign for each entry, average what agrees."""
+    kept = torch.stack(list(deltas))
+    agrees = (kept.sign() == kept.sum(0).sign()) & (kept != 0)
+    return (kept * agrees).sum(0) / agrees.sum(0).clamp(min=1)
+
+
+def trim(delta: torch.Tensor, density: float) -> torch.Tensor:
+    """Only the largest `density` of a difference's entries that are not zero."""
+    sizes = delta[delta != 0].abs()
+    if density >= 1 or not len(sizes):
+        return delta
+    smallest = sizes.sort(descending=True).values[max(1, round(density * len(sizes))) - 1]
+    return torch.where(delta.abs() >= smallest, delta, torch.zeros_like(delta))
+
+
+def choose_threshold(d_in: torch.Tensor, d_held: torch.Tensor, act_ratio: float) -> float:
+    """epsilon: the smallest D in scope times act_ratio; higher where too many questions that were kept back exceed it,
+    as far as every question in scope still does."""
+    lowest = float(d_in.min())
+    wanted = float(torch.quantile(d_held, _KEPT_OUT)) if len(d_held) else 0.0
+    return min(max(lowest * act_ratio, wanted), _PASSES * lowest)
+
+
+METHOD = register(
+    Method(
+        "wise",
+        "WISE",
+        "Learns the refusals in a copy of one projection and sends a question there only if it moves that copy's "
+        "activations far enough, else the untouched weights answer. What stays is as good as the route.",
+        "https://arxiv.org/abs/2405.14768",
+        WiseHparams,
+        defaults,
+        edit,
+    )
+)
