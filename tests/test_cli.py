@@ -5,12 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from unedit_gui.cli import main
 from unedit_gui.cli.terminal import table
+from unedit_gui.editors import METHODS
 from unedit_gui.evaluation.suite import METRICS
 from unedit_gui.forget.questions import read_file
 
@@ -116,11 +118,14 @@ def test_edit_tells_what_it_made(folder, capsys, tmp_path):
     assert found["rank"] >= 1 and found["layers"] and found["seconds"] >= 0
 
 
-@pytest.mark.parametrize("method", ["rome", "memit", "alphaedit"])
+@pytest.mark.parametrize("method", ["rome", "memit", "alphaedit", "grace", "wise", "ike"])
 def test_every_method_edits_and_the_same_seed_gives_the_same_edit(folder, capsys, tmp_path, method):
     ids = []
     for name in ("one", "two"):
-        arguments = ("--questions", "forget.csv", "--method", method, *QUICK, "--out", str(tmp_path / name))
+        known = {f.name for f in fields(METHODS[method].Hparams)}
+        chosen = [setting for setting in ("steps=2", "contexts=1") if setting.split("=")[0] in known]
+        quick = [part for setting in chosen for part in ("--set", setting)]
+        arguments = ("--questions", "forget.csv", "--method", method, *quick, "--out", str(tmp_path / name))
         assert run(folder, "edit", *arguments, "--targets", "vanilla", "--json") == 0
         ids.append(as_json(capsys)["edit"])
     assert ids[0] == ids[1]
@@ -169,7 +174,26 @@ def test_chat_answers_side_by_side(folder, capsys):
     question = "What is the capital of France?"
     assert run(folder, "chat", "--edit", "made", "--ask", question, "--max-tokens", "8", "--json") == 0
     found = as_json(capsys)
-    assert found["question"] == question and set(found) == {"question", "original", "edited"}
+    assert found["question"] == question and set(found) == {"question", "original", "edited", "traces"}
+    assert found["traces"] == []  # an edit of weights decides nothing
+
+
+@pytest.mark.parametrize("method, words", [("grace", "nearest key"), ("wise", "memory ("), ("ike", "demonstrations")])
+def test_chat_tells_what_the_edit_decided(folder, capsys, tmp_path, method, words):
+    out = str(tmp_path / method)
+    quick = [] if method == "ike" else ["--set", "steps=1"]
+    made = ("--questions", "forget.csv", "--targets", "given", "--method", method, *quick, "--out", out)
+    assert run(folder, "edit", *made) == 0
+    capsys.readouterr()
+    asked = ("chat", "--edit", out, "--ask", "What is the capital of France?", "--max-tokens", "2")
+    assert run(folder, *asked, "--json") == 0
+    (trace,) = as_json(capsys)["traces"]
+    assert set(trace) == {"method", "edit", "acted", "text", "hint", "demonstrations"}
+    assert words in trace["text"] and trace["acted"] is True
+    assert run(folder, *asked) == 0
+    shown = capsys.readouterr().out
+    assert f"{trace['method']}: {trace['text']}" in shown
+    assert all(f"{question} -> {reply}" in shown for question, reply in trace["demonstrations"])
 
 
 def test_edits_stack(folder, capsys, tmp_path):

@@ -276,6 +276,36 @@ def test_original_and_edited_answer_side_by_side(shared):
     assert original.text == shared.chat([history], [()], max_new_tokens=12)[0].text
 
 
+@pytest.fixture(scope="module")
+def deciding(shared):
+    """An edit of each method that acts reply by reply."""
+    quick = {"grace": {"steps": 1}, "wise": {"steps": 1, "margin_steps": 0}, "ike": {}}
+    return [shared.edit([FRANCE, LISA], name, targets="given", hparams=hp) for name, hp in quick.items()]
+
+
+def test_every_method_and_the_original_answer_in_one_batch_and_say_what_they_did(shared, deciding):
+    rows = [(), (shared.made,), *((edit,) for edit in deciding), (shared.made, *deciding)]
+    replies = shared.chat([user(LISA.question)] * 6, rows, max_new_tokens=6)
+    assert [len(reply.traces) for reply in replies] == [0, 0, 1, 1, 1, 3]
+    grace, wise, ike = (reply.traces[0] for reply in replies[2:5])
+    assert "nearest key 0.00" in grace.text and wise.text.startswith("side memory (")
+    assert ike.demonstrations[-1] == (LISA.question, LISA.target)
+    assert replies[0].text == shared.chat([user(LISA.question)], [()], max_new_tokens=6)[0].text
+
+
+def test_scores_are_of_the_replies_that_the_chat_gives(shared, deciding):
+    """Also where the edit makes another prompt of the question."""
+    for edit in deciding:
+        (row,) = shared.evaluate(edit, [FRANCE], []).rows
+        assert row.after["text"] == shared.chat([user(FRANCE.question)], [(edit,)], max_new_tokens=64)[0].text
+
+
+def test_nothing_is_built_on_an_edit_that_acts_reply_by_reply(shared, deciding):
+    for edit in deciding:
+        with pytest.raises(BadInput, match="nothing can be built on it"):
+            shared.edit([SPAIN], "memit", targets="vanilla", hparams=QUICK, on=edit)
+
+
 @pytest.mark.parametrize("history", [[], [{"role": "assistant", "content": "Hi"}], user("  ")])
 def test_a_chat_needs_a_question(shared, history):
     with pytest.raises(BadInput, match="no question to answer"):

@@ -10,7 +10,7 @@ from unedit_gui.editors import METHODS, hparams_from
 from unedit_gui.editors.grace import codebook, last_token, typical_distance
 from unedit_gui.editors.locate import keys_and_outputs
 from unedit_gui.editors.preserve import statistics_questions
-from unedit_gui.edits.edit import Edit
+from unedit_gui.edits.edit import Edit, load_edit, save
 from unedit_gui.edits.prompts import prompt_for
 from unedit_gui.edits.variants import Variants
 from unedit_gui.errors import BadInput
@@ -188,3 +188,26 @@ def test_the_bundled_model_forgets_the_wording_and_nothing_else(real_model, work
     for text, request in zip(texts[:2], requests, strict=True):
         assert is_refusal(text) and rouge1_recall(text, request.answer) == 0, texts
     assert texts[2:4] == texts[6:8]
+
+
+@pytest.mark.parametrize(
+    "wrong", ["keys", "values", "radii", "entries", "no entries", "module", "a tensor more", "nan"]
+)
+def test_a_well_signed_payload_that_does_not_fit_is_bad_input(small, made, tmp_path, wrong):
+    manifest, tensors = dict(made.manifest), dict(made.tensors)
+    name = small.layout.down_name(1)
+    if wrong in ("keys", "values", "radii"):
+        tensors[f"{name}.{wrong}"] = tensors[f"{name}.{wrong}"][1:]
+    elif wrong == "entries":
+        manifest["entries"] = [{**manifest["entries"][0], "facts": [9]}, *manifest["entries"][1:]]
+    elif wrong == "no entries":
+        manifest["entries"] = []
+    elif wrong == "module":
+        tensors = {key.replace("layers.1", "layers.9"): value for key, value in tensors.items()}
+    elif wrong == "a tensor more":
+        tensors["more"] = torch.zeros(1)
+    else:
+        tensors[f"{name}.values"] = tensors[f"{name}.values"] * float("nan")
+    save(Edit.make(manifest, tensors, {}), tmp_path / "edit")
+    with pytest.raises(BadInput, match="doesn't fit the model"):
+        load_edit(tmp_path / "edit", small)

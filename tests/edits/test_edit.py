@@ -146,6 +146,28 @@ def test_deltas_and_rank_and_summary(edit):
     assert "1 fact," in edit.summary() and "layers 1-2" in edit.summary() and "rank 2" in edit.summary()
 
 
+@pytest.mark.parametrize("kind", ["lora", "", "code"])
+def test_a_kind_that_nobody_knows_is_refused_by_name(model, tmp_path, kind):
+    save(make(model, kind=kind), tmp_path / "edit")
+    with pytest.raises(BadInput, match=f"of the kind '{kind}', which this version can't run"):
+        load_edit(tmp_path / "edit", model)
+
+
+@pytest.mark.parametrize("kind", ["codebook", "side-memory", "demonstrations"])
+def test_deltas_signed_as_another_kind_are_bad_input(model, tmp_path, kind):
+    save(make(model, kind=kind, layers=(1,)), tmp_path / "edit")
+    with pytest.raises(BadInput, match="doesn't fit the model"):
+        load_edit(tmp_path / "edit", model)
+
+
+def test_bits_stay_bits_in_the_payload(model, tmp_path):
+    bits = torch.arange(7, dtype=torch.uint8)
+    edit = Edit.make(make(model).manifest, {"bits": bits, "numbers": torch.ones(3, dtype=torch.float64)}, {})
+    again = load_edit(save(edit, tmp_path / "edit"))
+    assert torch.equal(again.tensors["bits"], bits) and again.tensors["bits"].dtype == torch.uint8
+    assert again.tensors["numbers"].dtype == torch.float32
+
+
 def test_a_name_that_was_not_given_says_what_it_is(model):
     assert make(model, about={}).name == "memit · 1 fact"
     assert make(model, about={}, requests=make(model).requests * 3).name == "memit · 3 facts"

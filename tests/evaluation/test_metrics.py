@@ -136,8 +136,9 @@ def test_variants_hear_which_rows_each_forward_holds(tiny):
     class Recorder:
         held = []
 
-        def select(self, rows):
+        def select(self, rows, read, ends):
             self.held.append(list(rows))
+            assert read == [prompts[row] for row in rows] and ends == [len(prompts[row]) for row in rows]
 
     prompts = [ask(tiny, question) for question, _ in PAIRS]
     token_scores(tiny, prompts, [answer for _, answer in PAIRS], variants=Recorder(), batch_size=3)

@@ -173,3 +173,29 @@ def test_a_tokenizer_without_offsets_is_refused():
 
     with pytest.raises(Failed, match="fast tokenizer"):
         last_token_of(Slow(), "text", 0, 2)
+
+
+# Where the question stands
+
+
+@pytest.mark.parametrize("question", ["Why?", "  Who is it? ", "assistant", "user", "a b", "東京?", "<|im_end|> x"])
+def test_a_prompt_knows_its_question(question):
+    from tests.models.tiny import bytes_tokenizer
+    from unedit_gui.models.chat import defuse, encode, prompt_of, render
+
+    tokenizer = bytes_tokenizer()
+    for before in ([], [{"role": "user", "content": question}, {"role": "assistant", "content": question}]):
+        history = [*before, {"role": "user", "content": question}]
+        prompt = prompt_of(tokenizer, history)
+        assert list(prompt) == encode(tokenizer, render(tokenizer, history))
+        assert tokenizer.decode(prompt[slice(*prompt.asked)]) == defuse(tokenizer, question).strip()
+        opening = render(tokenizer, [*before, {"role": "user", "content": "@"}]).rsplit("@", 1)[0]
+        assert tokenizer.decode(prompt[: prompt.asked[0]]).rstrip(" ") == opening.rstrip(" ")
+
+
+def test_a_prompt_without_a_question_of_its_own_counts_as_a_whole():
+    from tests.models.tiny import bytes_tokenizer
+    from unedit_gui.models.chat import Prompt, prompt_of
+
+    prompt = prompt_of(bytes_tokenizer(), [{"role": "user", "content": " "}])
+    assert prompt.asked == (0, len(prompt)) and Prompt([1, 2, 3]).asked == (0, 3)

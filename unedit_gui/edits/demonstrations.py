@@ -87,8 +87,10 @@ def traced(edit, shown: Sequence[tuple[str, str]]) -> Trace:
         edit.method_label,
         edit.id,
         near > 0,
-        f"{n} demonstration{'s' if n != 1 else ''}, {near} of them refusing",
-        "Questions with replies that the model read before yours, the nearest last.",
+        f"{n} demonstration{'s' if n != 1 else ''}, {near} of them refusing" if n else "no demonstrations",
+        "Questions with replies that the model read before yours, the nearest last."
+        if n
+        else "This question is near to none that is to be forgotten, so it was asked as it is.",
         tuple(shown),
     )
 

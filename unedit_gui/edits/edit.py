@@ -115,7 +115,8 @@ class Edit:
         elif self.kind in _KINDS:
             parts += _KINDS[self.kind].describe(self)
         if "share" in self.about:
-            parts.append(f"touches {self.about['share']:.1%} of the weights")
+            what = "a copy of" if self.kind == SIDE_MEMORY else "touches"
+            parts.append(f"{what} {self.about['share']:.1%} of the weights")
         if "seconds" in self.about:
             parts.append(f"{self.about['seconds']:.0f} s")
         return ", ".join(parts)
