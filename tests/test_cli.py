@@ -118,6 +118,13 @@ def test_edit_tells_what_it_made(folder, capsys, tmp_path):
     assert found["rank"] >= 1 and found["layers"] and found["seconds"] >= 0
 
 
+def test_edit_tells_what_to_beware_of(folder, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("unedit_gui.edits.edit.Edit.caution", lambda _: "Beware.")
+    given = ("--questions", "forget.csv", "--targets", "given")
+    assert run(folder, "edit", *given, *MEMIT, str(tmp_path / "edit")) == 0
+    assert "Note: Beware.\nSaved as" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("method", ["rome", "memit", "alphaedit", "grace", "wise", "ike"])
 def test_every_method_edits_and_the_same_seed_gives_the_same_edit(folder, capsys, tmp_path, method):
     ids = []

@@ -7,7 +7,9 @@ import torch
 
 from tests.editors.conftest import REQUESTS
 from unedit_gui.editors import METHODS, hparams_from
-from unedit_gui.editors.wise import Margins, choose_threshold, inputs_of, out_of_scope, ties, trim
+from unedit_gui.editors.side_training import Margins
+from unedit_gui.editors.ties import ties, trim
+from unedit_gui.editors.wise import choose_threshold, inputs_of, out_of_scope
 from unedit_gui.edits.edit import Edit, load_edit, save
 from unedit_gui.edits.prompts import prompt_for
 from unedit_gui.edits.side_memory import activation, pack, unpack
@@ -192,6 +194,20 @@ def test_the_last_turn_of_a_conversation_routes(small, edit):
     with Variants(small, [(with_threshold(edit, 0.0),)]) as variants:
         generate(small, [prompt], max_new_tokens=1, variants=variants)
         assert variants.traces(0)[0].acted
+
+
+@pytest.mark.parametrize("astray, warned", [(0.31, "31% of the known questions"), (0.05, ""), (None, ""), ("much", "")])
+def test_a_route_that_takes_other_questions_along_is_warned_of(edit, astray, warned):
+    made = Edit.make({**edit.manifest, "astray": astray}, edit.tensors, edit.about)
+    assert warned in made.caution() and bool(made.caution()) == bool(warned)
+
+
+def test_the_share_that_goes_astray_is_measured_when_the_edit_is_made(small, edit, workspace, wise, monkeypatch):
+    held = out_of_scope(REQUESTS, [], [])
+    for threshold, share in ((0.0, 1.0), (1e9, 0.0)):
+        monkeypatch.setattr("unedit_gui.editors.wise.choose_threshold", lambda *_, t=threshold: t)
+        made = made_of(small, workspace, wise, neighbours=0, steps=1)
+        assert held and made.manifest["astray"] == share and bool(made.caution()) == (share == 1)
 
 
 # The payload

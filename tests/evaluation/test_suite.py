@@ -141,6 +141,11 @@ def test_a_reader_is_told_which_questions_do_not_belong(tiny, edit):
     assert "1 of the 1 retained questions are also to be forgotten" in notes
 
 
+def test_what_to_beware_of_with_an_edit_is_told_with_its_scores(tiny, edit, monkeypatch):
+    monkeypatch.setattr(Edit, "caution", lambda _: "Beware.")
+    assert f"{edit.name}: Beware." in evaluate(tiny, (edit,), [FRANCE], [SPAIN], [], max_new_tokens=2).notes
+
+
 def test_refusals_are_recognised_and_their_topic_too(tiny, edit):
     from unedit_gui.evaluation.suite import _judged
 

@@ -207,6 +207,7 @@ def edit(options: argparse.Namespace, session: Session) -> dict[str, Any]:
         "method": made.method,
         "model": bench.model.name,
         "summary": made.summary(),
+        "caution": made.caution(),
         "layers": made.layers,
         "rank": made.rank(),
         "seconds": made.about.get("seconds"),
@@ -221,7 +222,8 @@ def edit(options: argparse.Namespace, session: Session) -> dict[str, Any]:
 def show_edit(result: dict[str, Any]) -> str:
     rows = [[r["question"], r["subject"], r["target_new"]] for r in result["requests"]]
     text = terminal.table(["question", "subject", "target"], rows)
-    return f"{text}\n\n{result['summary']}\nSaved as {result['edit']} in {result['out']}."
+    note = f"Note: {result['caution']}\n" if result["caution"] else ""
+    return f"{text}\n\n{result['summary']}\n{note}Saved as {result['edit']} in {result['out']}."
 
 
 def evaluate(options: argparse.Namespace, session: Session) -> dict[str, Any]:

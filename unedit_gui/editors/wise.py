@@ -13,7 +13,7 @@ Training (eq. 4, 5), for edits x_e with targets y_e and questions x_i that are n
 Sharding: the requests are dealt to `shards`, and each shard trains a difference W' - W of its own, of which a random
 mask of ratio rho leaves that share of entries free. Merging is TIES: of each difference the largest `density` of its
 free entries stay, each entry takes the sign with the greater total, and those of that sign are averaged. epsilon is
-the smallest D(x_e) after merging times `act_ratio`.
+the smallest D(x_e) after merging times `act_ratio`. The training is in side_training.py, TIES in ties.py.
 
 Ours:
 
@@ -27,7 +27,8 @@ Ours:
 * What TIES will trim is trimmed at half time, and the rest trained on: cut off at the end, it took along the balance
   that keeps D small elsewhere. A shard is trained with those before it in place.
 * A fifth of the shipped questions is kept back. Where more than 2 in 100 of them would be routed to the side memory
-  the threshold is raised, as far as every question in scope still passes it.
+  the threshold is raised, as far as every question in scope still passes it; where many of them go astray even so,
+  the edit says it (`astray`).
 * The mask leaves half of the entries free where W is narrow. With a fifth, a row of the bundled model has 160 inputs
   to tell questions apart; seen with 10 facts, at a threshold that all of them pass, 12 of 100 other known questions
   went to the side memory then, and 2 with half (the paper's models have 2200 inputs at a fifth).
@@ -46,32 +47,27 @@ Not reached: with 40 facts (one draw) forget R1 is 0.00 and rephrased 0.63 befor
 alone: nine tenths of the entries free leave 8 of 100 above it in place of 18; twice the steps, or more weight for
 the worst tenth of the questions, change little; layers 14 and 20 are no better than 25."""
 
-import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
 from ..edits.edit import SIDE_MEMORY
 from ..edits.side_memory import activation, pack
 from ..edits.variants import Variants
 from ..errors import BadInput, Failed
 from ..forget.checks import same_text
-from ..models.layout import blocks_of, down_of
-from ..models.partial import above, below, can_start_above
-from .arithmetic import plain_attention, quick_arithmetic
+from ..models.layout import down_of
+from ..models.partial import below, can_start_above
 from .base import Hparams, Method, Request, check_protected, check_requests, finished, hparam, register, scaled_layers
-from .locate import Opening, Place, histories, shared_opening
+from .locate import Opening, Place, shared_opening
 from .preserve import neighbours, statistics_questions
+from .side_training import Learner, Margins, Others, padded
+from .ties import ties
 from .wordings import wordings
 
-_BETAS = (0.9, 0.95)
 _FREE = 768  # inputs that each row of W' should have free to tell questions apart
-_ROWS = 48  # conversations per step
-_IN = 5.0  # how much the term in scope counts beside the two others
-_NEAR, _FAR = 64, 128  # questions x_i per step: near ones (neighbours, protected), shipped ones
 _PASSES = 0.97  # of the smallest D in scope: the highest threshold, which rounding won't reach
 _KEPT_OUT = 0.98  # of the questions kept back are to stay with the main memory
 
@@ -112,16 +108,6 @@ class WiseHparams(Hparams):
     )
     gamma: float = hparam(0.5, "Smallest gap between the two, in that unit.", low=0, high=100, advanced=True)
     weight: float = hparam(100.0, "How much these margins count beside the refusals.", low=0, high=1000, advanced=True)
-
-
-@dataclass(frozen=True)
-class Talk:
-    """One conversation to learn from: ids, the range of the question's own tokens, and the target's tokens behind."""
-
-    ids: list[int]
-    asked: tuple[int, int]
-    wanted: int
-    owner: int
 
 
 def defaults(model) -> WiseHparams:
@@ -213,6 +199,7 @@ def edit(
         touched=len(values),
         extra={
             "threshold": threshold,
+            "astray": round(float((d_held > threshold).float().mean()), 4) if held else None,
             "shards": len(deltas),
             "neighbours": [question for question, _ in near],
             "in_scope": [round(min(d_in), 4), round(max(d_in), 4)],
@@ -250,7 +237,7 @@ def inputs_of(model, questions: Sequence[str], layer: int, job, stage: str) -> l
     for start in range(0, len(order), 64):
         job.progress(stage, start, len(order))
         rows = order[start : start + 64]
-        ids = _padded([prompts[i][shared : prompts[i].asked[1]] for i in rows], model.device)
+        ids = padded([prompts[i][shared : prompts[i].asked[1]] for i in rows], model.device)
         kept: list[torch.Tensor] = []
 
         def keep(_m, args, _o, kept=kept) -> None:
@@ -267,14 +254,6 @@ def inputs_of(model, questions: Sequence[str], layer: int, job, stage: str) -> l
     return found
 
 
-def _padded(rows: Sequence[Sequence[int]], device) -> torch.Tensor:
-    """Padding stands behind: the model is causal, so it needs no mask."""
-    ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
-    for i, row in enumerate(rows):
-        ids[i, : len(row)] = torch.tensor(list(row))
-    return ids.to(device)
-
-
 @torch.no_grad()
 def typical_length(model, layer: int, inputs: Sequence[torch.Tensor]) -> float:
     """The mean length of W x over questions' own tokens: the unit of alpha, beta and gamma."""
@@ -283,188 +262,7 @@ def typical_length(model, layer: int, inputs: Sequence[torch.Tensor]) -> float:
     return float(torch.stack(said).mean())
 
 
-# Training
-
-
-@dataclass(frozen=True)
-class Margins:
-    """alpha, beta, gamma of eq. 5 in their unit, and the weight of the three beside the refusals."""
-
-    alpha: float
-    beta: float
-    gamma: float
-    weight: float
-    unit: float
-
-    def loss(self, d_in: torch.Tensor, d_out: torch.Tensor) -> torch.Tensor:
-        """The margin terms, squared, for D of questions in scope and out of scope; each one meets all the others."""
-        d_in, d_out = d_in / self.unit, d_out / self.unit
-        total = _IN * (self.beta - d_in).clamp(min=0).square().mean()
-        if len(d_out):
-            total = total + (d_out - self.alpha).clamp(min=0).square().mean()
-            total = total + (self.gamma - (d_in[:, None] - d_out[None])).clamp(min=0).square().mean()
-        return self.weight * total
-
-
-class Learner:
-    """The requests of one shard, run once up to the layer; each step runs what is above."""
-
-    def __init__(self, model, requests: Sequence[Request], layer: int, contexts: int, job):
-        self.model, self.part = model, above(model.hf, model.layout, layer)
-        talks = [talk for i, request in enumerate(requests) for talk in talks_of(model, request, i, contexts)]
-        self.batches = [Batch(model, talks[s : s + _ROWS], layer, job) for s in range(0, len(talks), _ROWS)]
-
-    def train(
-        self,
-        free: torch.Tensor,
-        before: torch.Tensor,
-        ins: list[torch.Tensor],
-        out: "Others",
-        margins: Margins,
-        hparams: WiseHparams,
-        dice: torch.Generator,
-        report,
-    ) -> tuple[torch.Tensor, float]:
-        """Adam on the free entries of W' - W, with what the shards before came to in place.
-
-        Returns this shard's difference (d_model, d_mlp) and the refusals' last loss.
-        """
-        W = self.model.hf.get_submodule(self.model.layout.down_name(hparams.layers[0])).weight
-        size = float(W.float().square().mean().sqrt())
-        places = free.flatten().nonzero()[:, 0].to(W.device)
-        value = 0.01 * size * torch.randn(len(places), generator=dice).to(W.device)  # at 0 the margins have no gradient
-        m, s = torch.zeros_like(value), torch.zeros_like(value)
-        inside, (b1, b2) = Spans(ins), _BETAS
-        rounds = 1 + hparams.margin_steps
-        total = hparams.steps * rounds
-        nll = torch.tensor(math.inf)
-
-        def difference(v: torch.Tensor) -> torch.Tensor:
-            return torch.zeros(free.numel(), device=W.device).index_put((places,), v).reshape(free.shape)
-
-        with quick_arithmetic(self.model), plain_attention(self.model):
-            for step in range(total):
-                v = value.clone().requires_grad_(True)
-                delta = before + difference(v)
-                outside = Spans(out.sample(dice))
-                loss = margins.loss(inside.activations(delta), outside.activations(delta))
-                if step % rounds == 0:
-                    nll = self.batches[step // rounds % len(self.batches)].nll(self.part, delta)
-                    loss = loss + rounds * nll
-                    report(step // rounds, float(nll.detach()))
-                (grad,) = torch.autograd.grad(loss, v)
-                m = b1 * m + (1 - b1) * grad
-                s = b2 * s + (1 - b2) * grad.square()
-                lr = hparams.lr * size * 0.5 * (1 + math.cos(math.pi * step / total))
-                value = value - lr * (m / (1 - b1 ** (step + 1))) / ((s / (1 - b2 ** (step + 1))).sqrt() + 1e-12)
-                if step == total // 2:  # what merging will keep is chosen now, so that it can still be trained
-                    stay = trim(value, hparams.density) != 0
-                    places, value, m, s = places[stay], value[stay], m[stay], s[stay]
-        return difference(value), float(nll.detach())
-
-
-@dataclass(frozen=True)
-class Others:
-    """Questions out of scope: those near to the facts (neighbours, protected ones), of which more are met, and shipped
-    ones."""
-
-    near: list[torch.Tensor]
-    shipped: list[torch.Tensor]
-
-    @property
-    def all(self) -> list[torch.Tensor]:
-        return [*self.near, *self.shipped]
-
-    def sample(self, dice: torch.Generator) -> list[torch.Tensor]:
-        """Some of each."""
-        found = []
-        for group, count in ((self.near, _NEAR), (self.shipped, _FAR)):
-            found += [group[i] for i in torch.randperm(len(group), generator=dice)[:count].tolist()]
-        return found
-
-
-class Spans:
-    """Questions as one run of tokens, for their D all at once."""
-
-    def __init__(self, inputs: Sequence[torch.Tensor]):
-        self.count = len(inputs)
-        if self.count:
-            self.x = torch.cat(list(inputs))
-            self.owner = torch.cat([torch.full((len(x),), i, device=x.device) for i, x in enumerate(inputs)])
-            self.tokens = torch.tensor([len(x) for x in inputs], device=self.x.device)
-
-    def activations(self, delta: torch.Tensor) -> torch.Tensor:
-        """D of each, (questions,)."""
-        if not self.count:
-            return delta.new_zeros(0)
-        moved = (self.x @ delta.T).float()
-        length = (moved.square().sum(1) + 1e-12).sqrt()
-        return delta.new_zeros(self.count).index_add(0, self.owner, length) / self.tokens
-
-
-def talks_of(model, request: Request, owner: int, contexts: int) -> Iterator[Talk]:
-    """A request in its contexts, with the target and the end of turn behind."""
-    end = model.tokenizer(request.target_new + model.end_of_turn, add_special_tokens=False).input_ids
-    for history in histories(request.question, contexts):
-        prompt = model.prompt_ids(history)
-        yield Talk([*prompt, *end], prompt.asked, len(end), owner)
-
-
-class Batch:
-    """Conversations cut at the layer: its output h and input x, to which x (W' - W) is added from the question on."""
-
-    @torch.no_grad()
-    def __init__(self, model, talks: Sequence[Talk], layer: int, job):
-        job.check()
-        self.model = model
-        kept: dict[str, torch.Tensor] = {}
-        block, down = blocks_of(model.hf, model.layout)[layer], down_of(model.hf, model.layout, layer)
-        handles = [
-            block.register_forward_hook(
-                lambda _m, _a, out: kept.update(h=out[0] if isinstance(out, tuple) else out)
-            ),
-            down.register_forward_hook(lambda _m, args, _o: kept.update(x=args[0])),
-        ]
-        try:
-            ids = _padded([talk.ids[:-1] for talk in talks], model.device)
-            below(model.hf, model.layout, layer)(input_ids=ids, use_cache=False)
-        finally:
-            for handle in handles:
-                handle.remove()
-        self.h, self.x = kept["h"], kept["x"].float()
-        self.labels = torch.full(ids.shape, -100)
-        for r, talk in enumerate(talks):
-            self.x[r, : talk.asked[0]] = 0  # what stands before the question is read as it was
-            self.labels[r, len(talk.ids) - 1 - talk.wanted : len(talk.ids) - 1] = torch.tensor(talk.ids[-talk.wanted :])
-        self.labels = self.labels.to(model.device)
-
-    def nll(self, part, delta: torch.Tensor) -> torch.Tensor:
-        """Mean over conversations and tokens of -log p(target)."""
-        moved = self.h + (self.x @ delta.T).to(self.h.dtype)
-        out = part(inputs_embeds=moved, use_cache=False).last_hidden_state
-        wanted = self.labels >= 0
-        logits = self.model.hf.get_output_embeddings()(out[wanted]).float()
-        each = F.cross_entropy(logits, self.labels[wanted], reduction="none")
-        return (each / wanted.sum(1)[wanted.nonzero()[:, 0]]).sum() / len(self.labels)
-
-
-# Merging
-
-
-def ties(deltas: Sequence[torch.Tensor]) -> torch.Tensor:
-    """TIES (Yadav et al. 2023) of differences that are trimmed: elect a sign for each entry, average what agrees."""
-    kept = torch.stack(list(deltas))
-    agrees = (kept.sign() == kept.sum(0).sign()) & (kept != 0)
-    return (kept * agrees).sum(0) / agrees.sum(0).clamp(min=1)
-
-
-def trim(delta: torch.Tensor, density: float) -> torch.Tensor:
-    """Only the largest `density` of a difference's entries that are not zero."""
-    sizes = delta[delta != 0].abs()
-    if density >= 1 or not len(sizes):
-        return delta
-    smallest = sizes.sort(descending=True).values[max(1, round(density * len(sizes))) - 1]
-    return torch.where(delta.abs() >= smallest, delta, torch.zeros_like(delta))
+# The route
 
 
 def choose_threshold(d_in: torch.Tensor, d_held: torch.Tensor, act_ratio: float) -> float:

@@ -121,6 +121,10 @@ class Edit:
             parts.append(f"{self.about['seconds']:.0f} s")
         return ", ".join(parts)
 
+    def caution(self) -> str:
+        """A sentence on what to beware of with this edit, as far as making it told; "" where nothing is known."""
+        return side_memory.caution(self) if self.kind == SIDE_MEMORY else ""
+
     def _count(self) -> str:
         return f"{len(self.requests)} fact{'s' if len(self.requests) != 1 else ''}"
 

@@ -2,7 +2,8 @@
 
 Tensors: "<module>.support", a bit for each entry of W (row by row, the first entry in the highest bit) that says where
 W' differs, and "<module>.values", the differences in that order. So an edit of a fifth of the entries takes a quarter
-of the room of W. The manifest holds the `threshold`.
+of the room of W. The manifest holds the `threshold`, and in `astray` the share of known questions, not met in training,
+that exceed it and shouldn't.
 
     D = mean over the last user turn's own tokens of ||x W' - x W||          (WISE, eq. 2; per token there)
 
@@ -16,6 +17,8 @@ import numpy
 import torch
 
 from .trace import Seat, Trace
+
+_ASTRAY = 0.05  # a greater share of other questions in the side memory is worth a warning
 
 
 class SideMemory:
@@ -108,3 +111,14 @@ def describe(edit) -> list[str]:
         f"side memory of {shards} shard{'s' if shards != 1 else ''}" + (", merged" if shards > 1 else ""),
         f"threshold {manifest['threshold']:.2f}",
     ]
+
+
+def caution(edit) -> str:
+    """A sentence where the route can't tell the forgotten questions from others well; "" where it can."""
+    astray = edit.manifest.get("astray")
+    if not isinstance(astray, int | float) or astray <= _ASTRAY:
+        return ""
+    return (
+        f"The route can't tell what is to be forgotten from other questions well: {astray:.0%} of the known questions "
+        "that it was tried on go to the side memory too, where they may be refused. With fewer facts it is better."
+    )

@@ -234,6 +234,7 @@ def _notes(rows: Sequence[RowScore], edits: tuple[Edit, ...]) -> tuple[str, ...]
         others = sum(same_text(row.question) not in requested for row in forget)
         if others:
             notes.append(f"{others} of the {len(forget)} forget questions are not among those that were edited.")
+    notes += [f"{edit.name}: {edit.caution()}" for edit in edits if edit.caution()]
     if not forget:
         notes.append("No forget questions were given, so there is no score.")
     elif not retain:
