@@ -10,6 +10,7 @@ from unedit_gui.editors import METHODS, hparams_from
 from unedit_gui.editors.grace import codebook, last_token, typical_distance
 from unedit_gui.editors.locate import keys_and_outputs
 from unedit_gui.editors.preserve import statistics_questions
+from unedit_gui.editors.values import solve
 from unedit_gui.edits.edit import Edit, load_edit, save
 from unedit_gui.edits.prompts import prompt_for
 from unedit_gui.edits.variants import Variants
@@ -68,6 +69,21 @@ def made(small, workspace, grace):
 
 def asked(model, question, edits=()):
     return prompt_for(model, [{"role": "user", "content": question}], edits)
+
+
+def test_the_search_sees_what_the_finished_edit_does(small, workspace, grace, monkeypatch):
+    """Also where a target names the subject: there the value doesn't act again."""
+    found = []
+    monkeypatch.setattr("unedit_gui.editors.grace.solve", lambda *a, **k: found.append(solve(*a, **k)) or found[-1])
+    hparams = hparams_from("grace", small, {"layers": (1,), "steps": 12})
+    edit = grace.edit(small, list(REQUESTS), hparams, Job("edit"), workspace=workspace)
+    assert REQUESTS[1].subject in REQUESTS[1].target_new and found[0].steps.max() < 12
+    prompts = [asked(small, r.question) for r in REQUESTS]
+    with Variants(small, [(edit,)] * 3) as variants:
+        whole = [r.target_new + small.end_of_turn for r in REQUESTS]
+        scores = token_scores(small, prompts, whole, variants=variants)
+    losses = -torch.tensor([score.probability_normalised for score in scores]).log()
+    torch.testing.assert_close(losses, found[0].loss, rtol=1e-4, atol=0)
 
 
 def inputs_and_outputs(model, run, layer=1):

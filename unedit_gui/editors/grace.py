@@ -16,7 +16,8 @@ and v is found by gradient descent on the loss of the target behind the prompt.
 
 Here l is the MLP's down projection W: its input (d_mlp) is the key, its output (d_model) the value; v starts at W k.
 All values are searched at once by values.py, of which GRACE is the case that acts at the prompt's last token in one
-context: only the layers above l and the positions from there on are run. eps_init is given in typical distances
+context: only the layers above l and the positions from there on are run. A value acts once, in the prompt, so
+nothing is added where the target names the subject. eps_init is given in typical distances
 between unrelated questions (those of statistics_questions.csv), so that one number fits every model.
 
 Pitfalls. The last token is that of the whole chat prompt: a template token, at which a deep layer carries the
@@ -32,6 +33,7 @@ self-improved targets: 10 facts, three draws, and 40 facts, one draw: forget R1 
 rephrased as before, retain / before 1.00. A first step of 1.0 (the paper's rate, in other units) overshoots: 7 of
 10; 0.3 and 0.1 reach 10 of 10."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -121,7 +123,9 @@ def edit(
             [requests[i].target_new for i in first],
             [requests[i].subject for i in first],
             layer,
-            Objective(hparams.steps, hparams.lr, weight_decay=0.0, clamp=CLAMP, kl_factor=0.0),
+            Objective(
+                hparams.steps, hparams.lr, weight_decay=0.0, clamp=CLAMP, kl_factor=0.0, hard=math.inf, echoes=False
+            ),
             h[:, first],
             job=job,
         )

@@ -43,7 +43,7 @@ ESSENCE = "{subject} is a"  # the short prompt of the KL term, as ROME has it
 
 @dataclass(frozen=True)
 class Objective:
-    """The numbers of the formula above."""
+    """The numbers of the formula above; `echoes`: does the finished edit act again where a target names the subject?"""
 
     steps: int
     lr: float
@@ -52,6 +52,7 @@ class Objective:
     kl_factor: float
     stop_loss: float = 0.02
     hard: float = 0.15
+    echoes: bool = True
 
     def relaxed(self) -> "Objective":
         """For a request that was not reached: a longer delta, from where the first search ended."""
@@ -111,7 +112,8 @@ def solve(
 
         given = ([texts[row] for row in rows] for texts in (spots, targets, subjects))
         with quick_arithmetic(model, precise), plain_attention(model), side_by_side(model) as run:
-            return _descend(_Batch(model, *given, layer, run), objective, v0[:, rows].float(), report, begin)
+            batch = _Batch(model, *given, layer, run, echoes=objective.echoes)
+            return _descend(batch, objective, v0[:, rows].float(), report, begin)
 
     per_batch = max(1, batch_rows // (len(spots[0]) + 1))
     parts = []
@@ -183,14 +185,14 @@ class _Row:
 class _Batch:
     """Requests x (contexts + one essence prompt) as rows, in groups of like length so that little is padding."""
 
-    def __init__(self, model, spots, targets, subjects, layer, run=one_by_one):
+    def __init__(self, model, spots, targets, subjects, layer, run=one_by_one, *, echoes=True):
         rows, self.run = [], run
         for i, (contexts, target, subject) in enumerate(zip(spots, targets, subjects, strict=True)):
             end = model.tokenizer(target + model.end_of_turn, add_special_tokens=False).input_ids
-            named = mentions(model, target, subject)
+            named = mentions(model, target, subject) if echoes else []
             for spot in contexts:
-                echoes = tuple(len(spot.ids) + at for at in named)
-                rows.append(_Row(spot.ids + end[:-1], spot.position, end, i, echoes))
+                again = tuple(len(spot.ids) + at for at in named)
+                rows.append(_Row(spot.ids + end[:-1], spot.position, end, i, again))
             essence = place(model, [{"role": "user", "content": ESSENCE.format(subject=subject)}], subject)
             rows.append(_Row(essence.ids, essence.position, [], i))
         # A sliding window counts columns, and padding will stand behind the opening: then there is none.
