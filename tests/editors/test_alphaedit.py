@@ -122,7 +122,8 @@ def C(small, workspace):
 def overrides(C):
     """Half of the directions free, whatever the scale of a random model's keys is."""
     threshold = float(torch.linalg.eigvalsh(C)[[23, 24]].mean() / C.diagonal().mean())
-    return {"layers": (LAYER,), "contexts": CONTEXTS, "steps": 4, "lr": 0.1, "threshold": threshold, "l2": 0.5}
+    chosen = {"layers": (LAYER,), "contexts": CONTEXTS, "steps": 4, "lr": 0.1, "wordings": 0}
+    return {**chosen, "threshold": threshold, "l2": 0.5}
 
 
 def limit(C, overrides):

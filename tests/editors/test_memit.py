@@ -8,7 +8,7 @@ import torch
 
 from tests.editors.conftest import REQUESTS
 from unedit_gui.editors import METHODS, hparams_from
-from unedit_gui.editors.locate import keys_and_outputs, places
+from unedit_gui.editors.locate import keys_and_outputs, place, places, subject_places
 from unedit_gui.editors.memit import solve_layer
 from unedit_gui.editors.preserve import neighbours, preserved
 from unedit_gui.editors.spread import spread
@@ -89,16 +89,21 @@ def changed(model, deltas):
     return replace(model, hf=hf)
 
 
-def by_hand(model, z, moments, lam):
-    """Algorithm 1 with weights that really change: {layer: dense Delta}."""
-    spots = places(model, REQUESTS, CONTEXTS)
-    flat = [spot for row in spots for spot in row]
+def by_hand(model, z, moments, lam, weight=0.0):
+    """Algorithm 1 with weights that really change: {layer: dense Delta}. Other wordings are columns of their own."""
+    spots, more = places(model, REQUESTS, CONTEXTS), subject_places(model, REQUESTS)
+    flat, others = ([spot for row in rows for spot in row] for rows in (spots, more))
     deltas = {}
     for index, layer in enumerate(LAYERS):
         keys, outputs = keys_and_outputs(changed(model, deltas), flat, [layer, LAYERS[-1]])
         K = torch.stack([keys[layer][:, i : i + CONTEXTS].mean(1) for i in range(0, len(flat), CONTEXTS)], 1)
         h = outputs[LAYERS[-1]][:, ::CONTEXTS]
-        deltas[layer] = dense(K, (z - h) / (len(LAYERS) - index), moments[layer], lam)
+        R = (z - h) / (len(LAYERS) - index)
+        if weight:
+            elsewhere, _ = keys_and_outputs(changed(model, deltas), others, [layer])
+            K = torch.cat([K, weight**0.5 * elsewhere[layer]], dim=1)
+            R = torch.cat([R, *(weight**0.5 * R[:, [i]] for i, row in enumerate(more) for _ in row)], dim=1)
+        deltas[layer] = dense(K, R, moments[layer], lam)
     return deltas
 
 
@@ -132,17 +137,44 @@ def test_the_last_layer_s_output_becomes_z_where_nothing_holds_against_it(small,
     assert (after[LAYERS[-1]] - z).norm() < 1e-3 * (h[LAYERS[-1]] - z).norm()
 
 
-def test_the_edit_is_the_whole_of_this(small, workspace, moments):
-    hparams = hparams_from("memit", small, OVERRIDES)
+@pytest.mark.parametrize("weight", [0.0, 0.1, 2.0])
+def test_the_edit_is_the_whole_of_this(small, workspace, moments, weight):
+    hparams = hparams_from("memit", small, {**OVERRIDES, "wordings": weight})
     edit = METHODS["memit"].edit(small, REQUESTS, hparams, Job("edit"), workspace=workspace)
     spots = places(small, REQUESTS, CONTEXTS)
     _, h = keys_and_outputs(small, [row[0] for row in spots], [LAYERS[-1]])
     targets, subjects = [r.target_new for r in REQUESTS], [r.subject for r in REQUESTS]
     found = solve(small, spots, targets, subjects, LAYERS[-1], Objective.of(hparams), h[LAYERS[-1]])
-    expected = by_hand(small, h[LAYERS[-1]] + found.delta.double(), moments, hparams.lam)
+    z = h[LAYERS[-1]] + found.delta.double()
+    expected = by_hand(small, z, moments, hparams.lam, hparams.wordings)
     assert edit.layers == list(LAYERS) and edit.rank() == len(REQUESTS)
     for name, left, right in edit.deltas():
         assert_same_change(left, right, expected[int(name.split(".")[2])])
+
+
+def test_the_change_comes_through_where_the_subject_stands_in_other_words(small, moments):
+    torch.manual_seed(2)
+    spots = places(small, REQUESTS, 1)
+    _, h = keys_and_outputs(small, [row[0] for row in spots], [LAYERS[-1]])
+    delta = torch.randn_like(h[LAYERS[-1]])
+    other = [place(small, [{"role": "user", "content": f"Say something on {r.subject}!"}], r.subject) for r in REQUESTS]
+    share = []
+    for weight in (0.0, 1.0):
+        factors = spread(
+            small,
+            spots,
+            h[LAYERS[-1]] + delta,
+            LAYERS,
+            lambda layer, K, R: solve_layer(K, R, moments[layer], 0.5),
+            Job("edit"),
+            wordings=subject_places(small, REQUESTS),
+            weight=weight,
+        )
+        edited = changed(small, {layer: left @ right.T for layer, (left, right) in factors.items()})
+        before, after = (keys_and_outputs(m, other, [LAYERS[-1]])[1][LAYERS[-1]] for m in (small, edited))
+        share.append((((after - before) * delta).sum(0) / delta.square().sum(0)).mean())
+        assert all(left.shape[1] == right.shape[1] == len(REQUESTS) for left, right in factors.values())
+    assert share[1] > share[0] + 0.05
 
 
 def test_protected_facts_are_moved_less(small, workspace):

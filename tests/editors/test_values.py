@@ -285,7 +285,8 @@ def test_the_finished_edit_acts_at_the_subject_in_the_refusal_too(small, workspa
     edit = METHODS["memit"].edit(small, [request], hparams_from("memit", small), Job.silent(), workspace=workspace)
     ids, _, count = whole_chat(small, histories(request.question, 1)[0], request.subject, request.target_new)
     layer, seen = edit.layers[-1], []
-    handle = down_of(small.hf, small.layout, layer).register_forward_hook(lambda _m, _a, out: seen.append(out[0]))
+    block = blocks_of(small.hf, small.layout)[layer]
+    handle = block.register_forward_hook(lambda _m, _a, out: seen.append(out[0] if out[0].ndim == 2 else out[0][0]))
     try:
         with torch.no_grad():
             small.hf(ids)

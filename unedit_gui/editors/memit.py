@@ -28,8 +28,8 @@ from dataclasses import dataclass
 import torch
 
 from ..edits.variants import Variants
-from .base import Method, Request, ValueHparams, check_requests, finish, hparam, register, scaled_layers
-from .locate import keys_and_outputs, places
+from .base import Method, Request, ValueHparams, check_requests, finish, hparam, register, walked_layers
+from .locate import keys_and_outputs, places, subject_places
 from .preserve import neighbours, preserved
 from .spread import spread
 from .values import Objective, solve
@@ -38,15 +38,23 @@ from .values import Objective, solve
 @dataclass(frozen=True)
 class MemitHparams(ValueHparams):
     lam: float = hparam(
-        150.0,
+        100.0,
         "lambda: how much the old keys weigh against the new ones. Higher keeps more and forgets less.",
         low=1e-6,
+    )
+    wordings: float = hparam(
+        0.1,
+        "How much the subject in other wordings than the question's counts; 0: not at all. Higher also forgets more of "
+        "what else is known about it.",
+        low=0,
+        high=10,
+        advanced=True,
     )
 
 
 def defaults(model) -> MemitHparams:
     """Measured on the bundled model; others take EasyEdit's values for 7-8B models at the same depth fraction."""
-    return MemitHparams(layers=scaled_layers(model, (4, 5, 6, 7, 8), of=32))
+    return MemitHparams(layers=walked_layers(model))
 
 
 def edit(
@@ -86,7 +94,14 @@ def edit(
         )
         z = h[last] + solved.delta.double()
         factors = spread(
-            model, spots, z, hparams.layers, lambda layer, K, R: solve_layer(K, R, C[layer], hparams.lam), job
+            model,
+            spots,
+            z,
+            hparams.layers,
+            lambda layer, K, R: solve_layer(K, R, C[layer], hparams.lam),
+            job,
+            wordings=subject_places(model, requests),
+            weight=hparams.wordings,
         )
     return finish(
         model,

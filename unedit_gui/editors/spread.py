@@ -2,6 +2,9 @@
 
 The change that z asks for at the last edited layer is shared out: each layer in turn takes an equal part of what
 is still missing, and sees the keys as they are after the layers before it have changed.
+
+Ours: the same change is asked for, with a weight, where the subject stands in other wordings (locate.SUBJECT_FRAMES).
+Without it a change came through with 0.13 to 1.0 of its strength when the question was rephrased, 0.76 on average.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,21 +19,37 @@ from .locate import Place, keys_and_outputs
 SolveLayer = Callable[[int, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
-def spread(model, spots: list[list[Place]], z: torch.Tensor, layers: Sequence[int], solve: SolveLayer, job):
+def spread(
+    model,
+    spots: list[list[Place]],
+    z: torch.Tensor,
+    layers: Sequence[int],
+    solve: SolveLayer,
+    job,
+    *,
+    wordings: Sequence[Sequence[Place]] = (),
+    weight: float = 0.0,
+):
     """Factors per layer so that the block output of the last layer at the edit positions becomes z.
 
     K is the mean of a request's keys over its contexts; R = (z - h) / layers left, h taken in the plain context.
+    `wordings`: per request its subject in other wordings, whose keys are to bring R too; each counts `weight`.
     """
     contexts, n = len(spots[0]), len(spots)
     flat = [spot for row in spots for spot in row]
+    more = [spot for row in wordings for spot in row] if weight else []
+    # Columns of K that belong to the same request share its R: R' = R S, so that Delta keeps rank n.
+    S = torch.cat([torch.eye(n), weight**0.5 * torch.eye(n).repeat_interleave(len(more) // n, dim=1)], dim=1)
     factors: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
     for index, layer in enumerate(layers):
         job.progress("Solving for the weights", index, len(layers), f"layer {layer}")
         with applied(model, factors):
-            keys, outputs = keys_and_outputs(model, flat, sorted({layer, layers[-1]}), job=job)
-        K = keys[layer].reshape(-1, n, contexts).mean(-1)
-        h = outputs[layers[-1]].reshape(-1, n, contexts)[..., 0]
-        factors[layer] = solve(layer, K, (z.to(h) - h) / (len(layers) - index))
+            keys, outputs = keys_and_outputs(model, [*flat, *more], sorted({layer, layers[-1]}), job=job)
+        K = keys[layer][:, : len(flat)].reshape(-1, n, contexts).mean(-1)
+        h = outputs[layers[-1]][:, : len(flat)].reshape(-1, n, contexts)[..., 0]
+        R, S = (z.to(h) - h) / (len(layers) - index), S.to(h)
+        _, right = solve(layer, torch.cat([K, weight**0.5 * keys[layer][:, len(flat) :]], dim=1), R @ S)
+        factors[layer] = R, right @ S.T
     return factors
 
 
