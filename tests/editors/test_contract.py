@@ -29,7 +29,8 @@ from unedit_gui.models.loading import weights_digest
 from unedit_gui.workspace import Workspace
 
 SHORT = {"contexts": 2, "steps": 3}
-STRONG = {"layers": (1,), "steps": 15, "lr": 0.3, "contexts": 1, "lam": 1.0, "l2": 0.01}
+# A random model has too few directions for the subject in other wordings beside the questions.
+STRONG = {"layers": (1,), "steps": 15, "lr": 0.3, "contexts": 1, "lam": 1.0, "l2": 0.01, "wordings": 0.0}
 FACTS = {"rome": 2}  # one after the other, so fewer
 KINDS = {"grace": "codebook", "wise": "side-memory", "ike": "demonstrations"}  # the others are of low rank
 BELOW = Request("Which river flows through Cairo?", "the Nile", "Cairo", "I couldn't tell you which river that is.")

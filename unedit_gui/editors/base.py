@@ -55,7 +55,10 @@ class ValueHparams(Hparams):
         0.2, "First step of that optimisation, in lengths of the original vector.", low=1e-6, high=10, advanced=True
     )
     weight_decay: float = hparam(
-        1.0, "Penalty on the size of the change: a small one does less harm.", low=0, advanced=True
+        1.0,
+        "Penalty on the size of the change: a small one does less harm. With more than 10 facts in an edit it grows.",
+        low=0,
+        advanced=True,
     )
     clamp: float = hparam(4.0, "Longest change allowed, in lengths of the original vector.", low=1e-3, advanced=True)
     kl_factor: float = hparam(0.0625, "How strongly the meaning of the subject is held in place.", low=0, advanced=True)

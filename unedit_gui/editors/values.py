@@ -38,6 +38,7 @@ from .locate import Opening, Place, place, shared_opening
 
 _BETAS = (0.8, 0.95)
 ECHO = 0.9
+FEW = 10  # facts; with more, each of them is changed more sparingly
 ESSENCE = "{subject} is a"  # the short prompt of the KL term, as ROME has it
 
 
@@ -59,9 +60,14 @@ class Objective:
         return replace(self, weight_decay=self.weight_decay / 4, lr=self.lr / 2)
 
     @staticmethod
-    def of(hparams) -> "Objective":
-        """The objective that a method's hyperparameters describe."""
-        return Objective(hparams.steps, hparams.lr, hparams.weight_decay, hparams.clamp, hparams.kl_factor)
+    def of(hparams, facts: int = 1) -> "Objective":
+        """The objective that a method's hyperparameters describe, for so many facts in one edit.
+
+        Ours: what many facts do to other text adds up, so beyond FEW facts the decay grows, as the cube root of their
+        number.
+        """
+        decay = hparams.weight_decay * max(1.0, facts / FEW) ** (1 / 3)
+        return Objective(hparams.steps, hparams.lr, decay, hparams.clamp, hparams.kl_factor)
 
 
 @dataclass(frozen=True)
