@@ -41,9 +41,9 @@ def test_a_reload_amid_an_edit_finds_it_and_stop_changes_nothing(guest):
     setting(guest, "steps", "500")
     setting(guest, "lr", "0.00001")  # so small that it doesn't get there earlier
     guest.act("edit", "edit")
-    expect(guest.see("strip", ".strip")).to_contain_text("Editing with ROME")
+    expect(guest.see("strip", ".strip")).to_contain_text("Editing with ROME", timeout=LONG)
     guest.page.reload()
-    expect(guest.see("strip", ".strip")).to_contain_text("Editing with ROME")
+    expect(guest.see("strip", ".strip")).to_contain_text("Editing with ROME", timeout=LONG)
     expect(guest.page.locator("#steps [aria-selected=true]")).to_contain_text("Edit")
     assert guest.see("edit", '[data-name="rome.steps"]').input_value() == "500"
     # A question waits meanwhile, and says so.

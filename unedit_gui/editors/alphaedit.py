@@ -18,7 +18,7 @@ Pitfalls. The paper's threshold is absolute: 2e-2 belongs to 7-8B models. Here i
 so that it carries over between models; the share of dimensions that stayed free is written into the manifest.
 
 Measured on the bundled model with default hparams, by `evaluate` (replies of 64 tokens), on facts that it knows and
-that no choice was made on, targets self-improved, 60 retained. 10 facts, two draws: forget R1 0.00, rephrased 0.11,
+that are in no bundled set, targets self-improved, 60 retained. 10 facts, two draws: forget R1 0.00, rephrased 0.11,
 retain / before 0.95, all replies refusals that name the topic.
 """
 

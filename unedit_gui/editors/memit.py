@@ -15,7 +15,7 @@ and to statistics over Wikipedia. C must be well conditioned (at least 10 tokens
 its mean eigenvalue is added. What text stands behind C decides what survives (statistics.py).
 
 Measured on the bundled model with default hparams, by `evaluate` (replies of 64 tokens), on facts that it knows and
-that no choice was made on, targets self-improved, 60 retained. 10 facts, two draws: forget R1 0.00, rephrased 0.14,
+that are in no bundled set, targets self-improved, 60 retained. 10 facts, two draws: forget R1 0.00, rephrased 0.14,
 retain / before 0.95, all replies refusals that name the topic.
 """
 

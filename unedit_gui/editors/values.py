@@ -63,10 +63,10 @@ class Objective:
     def of(hparams, facts: int = 1) -> "Objective":
         """The objective that a method's hyperparameters describe, for so many facts in one edit.
 
-        Ours: what many facts do to other text adds up, so beyond FEW facts the decay grows, as the cube root of their
+        Ours: what many facts do to other text adds up, so beyond FEW facts the decay grows, as the square root of their
         number.
         """
-        decay = hparams.weight_decay * max(1.0, facts / FEW) ** (1 / 3)
+        decay = hparams.weight_decay * max(1.0, facts / FEW) ** 0.5
         return Objective(hparams.steps, hparams.lr, decay, hparams.clamp, hparams.kl_factor)
 
 
