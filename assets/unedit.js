@@ -2,6 +2,7 @@
    Panels are gr.HTML whose contents are diffed in place, so focus and open editing survive a redraw. */
 (() => {
   "use strict";
+  const IDENTITY = ["data-field", "data-name", "data-row", "data-question"]; // what tells one input from another
   const MAX_FILE = 10 * 1024 * 1024;
   const text = (el) => el.matches("textarea, input:not([type=checkbox]):not([type=radio])");
 
@@ -47,15 +48,21 @@
       event.preventDefault();
       send(event.dataTransfer.files, trigger, () => {});
     });
-    /* A box that the user has ticked ignores its attribute; follow Python all the same. */
+    /* A box that the user has ticked ignores its attribute; follow Python all the same. And a redraw may turn one
+       input into another: what is being typed was meant for the first, and must not land in the second. */
     new MutationObserver((records) => {
       for (const { target: el, attributeName: name } of records) {
+        if (IDENTITY.includes(name) && el === document.activeElement && text(el)) {
+          el.value = rendered(el);
+          el.blur();
+          getSelection().removeAllRanges();
+        }
         if (name === "checked") el.checked = el.hasAttribute("checked");
         if (name === "selected" && el.hasAttribute("selected")) el.closest("select").value = el.value;
         if (name === "open" && el.tagName === "DIALOG") continue;
       }
       follow(element);
-    }).observe(element, { subtree: true, attributes: true, attributeFilter: ["checked", "selected"], childList: true, characterData: true });
+    }).observe(element, { subtree: true, attributes: true, attributeFilter: ["checked", "selected", ...IDENTITY], childList: true, characterData: true });
   }
 
   function clear(root, name) {

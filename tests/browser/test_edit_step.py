@@ -16,8 +16,8 @@ def guest(visit):
     expect(guest.see("targets", ".verdict")).to_be_visible()
     guest.step(4)
     guest.see("edit", 'input[value="rome"]').check()
+    expect(guest.see("edit", '[data-name="rome.layers"]')).to_be_visible()
     guest.act("edit", "advanced")
-    guest.write("edit", "setting", "5")
     expect(guest.see("edit", '[data-name="rome.steps"]')).to_be_visible()
     return guest
 
@@ -34,6 +34,21 @@ def test_a_setting_that_cannot_be_used_is_told_beside_it(guest):
     guest.act("edit", "edit")
     expect(guest.see("edit", ".notice.bad")).to_contain_text("lr")
     guest.act("edit", "defaults")
+    expect(guest.see("edit", ".setting.bad")).to_have_count(0)
+
+
+def test_what_is_typed_while_the_method_changes_does_not_land_in_the_other_methods_setting(guest):
+    guest.see("edit", '[data-name="rome.layers"]').focus()
+    guest.page.keyboard.insert_text("1")
+    # Without a click there, so that the box keeps the focus, as where a busy page is drawn again late.
+    guest.see("edit", 'input[value="memit"]').evaluate("radio => radio.click()")
+    layers = guest.see("edit", '[data-name="memit.layers"]')
+    expect(layers).to_be_visible()
+    guest.page.keyboard.insert_text("5")
+    guest.page.keyboard.press("Tab")
+    guest.act("edit", "advanced")
+    expect(guest.see("edit", '[data-name="memit.steps"]')).to_have_count(0)
+    assert layers.input_value() == layers.get_attribute("value") == "4, 5, 6, 7, 8, 9, 10"
     expect(guest.see("edit", ".setting.bad")).to_have_count(0)
 
 
