@@ -142,9 +142,11 @@ def test_evaluate_has_the_agreed_shape(folder, capsys):
     assert run(folder, "evaluate", "--edit", "made", "--forget", "forget.csv", "--retain", "retain.csv", "--json") == 0
     found = as_json(capsys)
     for when in ("before", "after"):
-        assert set(found[when]) == {"forget", "retain", "rephrased"}
-        for group in found[when].values():
-            assert set(group) == {*METRICS, "n"} and group["n"] == 2
+        assert {name: group["n"] for name, group in found[when].items()} == {
+            **dict.fromkeys(("forget", "retain", "rephrased"), 2),
+            "general": 0,
+        }
+        assert all(set(group) == {*METRICS, "n"} for group in found[when].values())
         averages = found[when]
         score = 1 - averages["forget"]["rouge1"] + averages["retain"]["rouge1"]
         assert found["score"][when] == pytest.approx(score)
@@ -168,11 +170,24 @@ def test_evaluate_takes_rephrasings_from_a_file_and_writes_details(folder, capsy
     assert {"text", *METRICS} == set(rows[0]["before"]) == set(rows[0]["after"])
 
 
+def test_contracts_are_written_as_questions_that_other_commands_read(folder, capsys, tmp_path):
+    path = tmp_path / "contracts.csv"
+    assert (
+        run(folder, "contracts", "--sales", "1", "--employment", "1", "--seed", "5", "--out", str(path), "--json") == 0
+    )
+    found = as_json(capsys)
+    assert [(c["kind"], len(c["questions"])) for c in found["contracts"]] == [("sale", 20), ("employment", 20)]
+    assert found["contracts"][0]["shares_a_party_with"] == [found["contracts"][1]["name"]]
+    assert [q.category for q in read_file(path).questions] == [c["name"] for c in found["contracts"] for _ in range(20)]
+    assert run(folder, "contracts", "--sales", "0", "--employment", "0") == 2
+    assert "1 to 50" in capsys.readouterr().err
+
+
 def test_details_can_be_a_spreadsheet(folder, capsys, tmp_path):
     path = tmp_path / "d.csv"
     assert run(folder, "evaluate", "--edit", "made", "--forget", "forget.csv", "--details", str(path)) == 0
     header, *rows = path.read_text().splitlines()
-    assert header.startswith("group,question,answer,subject,protected,before_text,before_rouge1")
+    assert header.startswith("group,question,answer,subject,protected,part,before_text,before_rouge1")
     assert len(rows) >= 4
     assert "Score (at best 2)" in capsys.readouterr().out
 

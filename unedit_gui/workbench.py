@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # these load torch, or are only needed by one method
     from .edits.shelf import Shelf
     from .evaluation.rephrase import Rephrased
     from .evaluation.suite import Scores
+    from .forget.contracts import ContractSet
     from .forget.targets import Target
     from .models.generation import Reply, Sampling
     from .models.loading import LoadedModel, ModelCard
@@ -131,6 +132,12 @@ class Workbench:
     def example(self) -> tuple[list[Question], list[Question]]:
         """The one-click example: (questions to forget, questions to retain)."""
         return bundled.example()
+
+    def contracts(self, sales: int = 4, employment: int = 2, seed: int = 0) -> ContractSet:
+        """Contracts between made-up parties, twenty questions each: something to teach, and then to forget."""
+        from .forget.contracts import contract_set
+
+        return contract_set(sales, employment, seed)
 
     def with_subjects(self, questions: Sequence[Question]) -> list[Question]:
         """The same questions, a missing subject filled in where one can be found (else it stays None)."""
@@ -336,11 +343,12 @@ class Workbench:
         forget: Sequence[Question],
         retain: Sequence[Question],
         rephrased: Sequence[Question] | None = None,
+        general: Sequence[Question] = (),
         *,
         protected: Sequence[Question | str] = (),
         job: Job | None = None,
     ) -> Scores:
-        """Score the original and the edited model on forget, rephrased and retained questions.
+        """Score the original and the edited model on forget, rephrased, retained and general questions.
 
         `rephrased` None: each forget question's own rephrasings. What an edit protected is flagged where it
         is scored as retained; `protected` names more of those. The original's scores are kept for next time.
@@ -360,6 +368,7 @@ class Workbench:
                 self.with_subjects(forget),
                 self.with_subjects(retain),
                 None if rephrased is None else self.with_subjects(rephrased),
+                self.with_subjects(general),
                 protected=[*protected, *held],
                 max_new_tokens=ANSWER_TOKENS,
                 cache=cache,

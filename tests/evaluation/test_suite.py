@@ -99,10 +99,30 @@ def test_the_json_has_the_agreed_shape(scores):
     assert set(found) == {"before", "after", "score", "notes"}
     assert set(found["score"]) == {"before", "after"}
     for when in ("before", "after"):
-        assert set(found[when]) == {"forget", "retain", "rephrased"}
+        assert set(found[when]) == {"forget", "retain", "rephrased", "general"}
         for group in found[when].values():
             assert set(group) == {*METRICS, "n"}
     json.dumps(scores.details(), allow_nan=False)
+
+
+def test_general_facts_are_a_fourth_group_and_no_part_of_the_score(tiny, edit, scores):
+    found = evaluate(tiny, (edit,), [FRANCE, LISA], [SPAIN, MARS], None, [MARS], max_new_tokens=TOKENS)
+    assert found.after["general"]["n"] == 1
+    assert found.after["general"]["rouge1"] == [r for r in found.rows if r.group == "general"][0].after["rouge1"]
+    assert (found.score_before, found.score_after) == (scores.score_before, scores.score_after)
+
+
+def test_retained_contracts_are_told_apart_by_whether_they_share_a_party(tiny, edit):
+    def asked(about, contract):
+        return Question(f"Who signed the contract of {about}?", "Ann Other", about, category=contract)
+
+    forget = [asked("A and B", "Sale: A and B")]
+    retain = [asked("B and C", "Sale: B and C"), asked("C and D", "Employment: C and D"), SPAIN]
+    found = evaluate(tiny, (edit,), forget, retain, max_new_tokens=TOKENS)
+    assert [row.part for row in found.rows] == [None, "retain_shared", "retain_apart", None]
+    assert [found.after[name]["n"] for name in ("retain", "retain_shared", "retain_apart")] == [3, 1, 1]
+    plain = evaluate(tiny, (edit,), [FRANCE], retain, max_new_tokens=TOKENS)
+    assert "retain_shared" not in plain.after  # no contract is forgotten
 
 
 def test_what_is_not_there_is_null_and_told_about(tiny, edit):

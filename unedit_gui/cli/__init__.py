@@ -121,6 +121,12 @@ def parser() -> argparse.ArgumentParser:
     one = command("ask", commands.ask, commands.show_ask, "which questions does the model know")
     one.add_argument("--questions", required=True, metavar="FILE", help="CSV, JSON or JSON lines")
 
+    one = command("contracts", commands.contracts, commands.show_contracts, "make contracts to teach and forget")
+    one.add_argument("--sales", type=int, default=4, metavar="N", help="contracts of sale (default 4)")
+    one.add_argument("--employment", type=int, default=2, metavar="M", help="contracts of employment (default 2)")
+    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--out", metavar="FILE", help="the questions as CSV, 20 for each contract")
+
     one = command("targets", commands.targets, commands.show_targets, "write refusals for questions")
     one.add_argument("--questions", required=True, metavar="FILE")
     one.add_argument("--kind", default="self-improved", choices=("vanilla", "self-improved"))
@@ -143,6 +149,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--forget", required=True, metavar="FILE")
     one.add_argument("--retain", metavar="FILE")
     one.add_argument("--rephrased", metavar="FILE", help="default: the rephrasings in --forget")
+    one.add_argument("--general", metavar="FILE", help="facts that have nothing to do with what is forgotten")
     one.add_argument("--details", metavar="FILE", help="every reply: CSV if so named, else JSON")
 
     one = command("chat", commands.chat, commands.show_chat, "ask the original and the edited model")

@@ -146,6 +146,35 @@ def show_ask(result: dict[str, Any]) -> str:
     return f"{text}\n\n{result['known']} of {result['n']} known."
 
 
+def contracts(options: argparse.Namespace, session: Session) -> dict[str, Any]:
+    """Make contracts between made-up parties, and write their questions to --out. No model is needed."""
+    _check_file(options.out)
+    made = session.bench.contracts(options.sales, options.employment, options.seed)
+    if options.out:
+        session.bench.workspace.write_atomically(options.out, to_csv(made.questions()))
+    rows = [
+        {
+            "name": c.name,
+            "kind": c.kind,
+            "parties": list(c.parties),
+            "shares_a_party_with": [d.name for d in made.contracts if d is not c and set(c.parties) & set(d.parties)],
+            "questions": [
+                {"question": q.question, "answer": q.answer, "subject": q.subject, "rephrases": list(q.rephrases)}
+                for q in c.questions()
+            ],
+        }
+        for c in made.contracts
+    ]
+    parties = [{"name": p.name, "kind": p.kind, "address": p.address} for p in made.parties]
+    return {"seed": options.seed, "out": options.out, "parties": parties, "contracts": rows}
+
+
+def show_contracts(result: dict[str, Any]) -> str:
+    rows = [[c["name"], len(c["questions"]), len(c["shares_a_party_with"])] for c in result["contracts"]]
+    text = terminal.table(["contract", "questions", "contracts that share a party"], rows)
+    return text + (f"\n\nWritten to {result['out']}." if result["out"] else "")
+
+
 def targets(options: argparse.Namespace, session: Session) -> dict[str, Any]:
     """Write refusals, and the questions with them to --out."""
     questions = session.bench.with_subjects(session.questions(options.questions))
@@ -232,10 +261,11 @@ def evaluate(options: argparse.Namespace, session: Session) -> dict[str, Any]:
     forget = session.questions(options.forget)
     retain = session.questions(options.retain)
     rephrased = session.questions(options.rephrased) if options.rephrased else None
+    general = session.questions(options.general)
     session.stack(options.edit)
     bench = session.load()
     stack = session.stack(options.edit)
-    scores = bench.evaluate(stack, forget, retain, rephrased, job=session.job("evaluate"))
+    scores = bench.evaluate(stack, forget, retain, rephrased, general, job=session.job("evaluate"))
     if options.details:
         rows = scores.details()
         as_csv = options.details.lower().endswith(".csv")

@@ -1,9 +1,12 @@
-"""Scores of an edit: forget, rephrased and retained questions, before and after, from real replies.
+"""Scores of an edit: forget, rephrased, retained and general questions, before and after, from real replies.
 
 Every question is answered by the original and by the edited model as two rows of one batch, greedily and in
 the chat template; what the original said is kept in a cache, so that the second edit costs half. The score
 is 1 - ROUGE1(forget) + ROUGE1(retain), at best 2; a model that is unusable and one that forgot nothing both
-get 1.
+get 1. General facts are those that have nothing to do with what is forgotten; they are no part of the score.
+
+Where contracts are forgotten (forget/contracts.py), the retained ones are averaged once more in two parts: those that
+share a party with a forgotten contract, which an edit harms first, and those that don't.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import BadInput
 from ..forget.checks import same_text
+from ..forget.contracts import parties_of
 from ..forget.questions import Question
 from ..forget.refusals import is_refusal, names_topic
 from ..jobs import Job
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
     from ..models.loading import LoadedModel
 
 Group = Literal["forget", "retain", "rephrased", "general"]
+GROUPS = ("forget", "retain", "rephrased", "general")
+PARTS = ("retain_shared", "retain_apart")  # of retain, by whether a party is shared with a forgotten contract
 METRICS = (
     "rouge1",
     "leak",
@@ -55,6 +61,7 @@ class RowScore:
     before: dict[str, Any]
     after: dict[str, Any]
     protected: bool = False
+    part: str | None = None  # one of PARTS, where contracts are scored
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,7 @@ def evaluate(
     forget: Sequence[Question],
     retain: Sequence[Question] = (),
     rephrased: Sequence[Question] | None = None,
+    general: Sequence[Question] = (),
     *,
     protected: Sequence[Question | str] = (),
     max_new_tokens: int = 64,
@@ -109,7 +117,7 @@ def evaluate(
         rephrased = own_rephrasings(forget)
     asked = [
         (group, question)
-        for group, questions in (("forget", forget), ("retain", retain), ("rephrased", rephrased))
+        for group, questions in zip(GROUPS, (forget, retain, rephrased, general), strict=True)
         for question in questions
     ]
     if not asked:
@@ -126,6 +134,7 @@ def evaluate(
             cache[kept[question]] = measured
     before = {question: cache[key] for question, key in kept.items()}
 
+    touched = frozenset[str]().union(*(parties_of(q.category) for q in forget))
     keep = {same_text(p if isinstance(p, str) else p.question) for p in protected}
     rows = tuple(
         RowScore(
@@ -135,7 +144,8 @@ def evaluate(
             q.subject,
             _judged(q, before[q]),
             _judged(q, after[q] if edits else before[q]),
-            protected=group == "retain" and same_text(q.question) in keep,
+            protected=group in ("retain", "general") and same_text(q.question) in keep,
+            part=_part(q, touched) if group == "retain" else None,
         )
         for group, q in asked
     )
@@ -186,6 +196,12 @@ def _measure(model, edits, todo: list[tuple[Question, bool]], max_new_tokens: in
     job.progress("Asking and scoring", len(todo), len(todo))
 
 
+def _part(question: Question, touched: frozenset[str]) -> str | None:
+    """Of which part of the retained contracts a question is; None where no contract is forgotten, or it is of none."""
+    parties = parties_of(question.category)
+    return PARTS[not parties & touched] if parties and touched else None
+
+
 def _judged(question: Question, measured: Mapping[str, Any]) -> dict[str, Any]:
     """A reply with its token scores and with what is read off its text."""
     text = measured["text"]
@@ -202,8 +218,9 @@ def _judged(question: Question, measured: Mapping[str, Any]) -> dict[str, Any]:
 
 def _averages(rows: Sequence[RowScore], when: str) -> dict[str, dict[str, float | None]]:
     averages = {}
-    for group in ("forget", "retain", "rephrased"):
-        replies = [getattr(row, when) for row in rows if row.group == group]
+    parts = [part for part in PARTS if any(row.part == part for row in rows)]
+    for group in (*GROUPS, *parts):
+        replies = [getattr(row, when) for row in rows if group in (row.group, row.part)]
         values = {name: [r[name] for r in replies if r[name] is not None] for name in METRICS}
         averages[group] = {name: sum(v) / len(v) if v else None for name, v in values.items()}
         averages[group]["n"] = len(replies)

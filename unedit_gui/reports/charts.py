@@ -21,8 +21,16 @@ LIGHT = {"ink": "#1d2733", "soft": "#5b6876", "line": "#d9dfe5", "before": "#a3a
 DARK = {"ink": "#eef2f5", "soft": "#a9b5c1", "line": "#36424e", "before": "#6f7d8c", "after": "#4cc2b0"}
 
 GROUPS = ("forget", "rephrased", "retain")
-_TITLES = {"forget": "Forget", "rephrased": "Rephrased", "retain": "Retain"}
-_AIMS = {"forget": "should fall", "rephrased": "should fall", "retain": "should stay"}
+MORE = ("retain_shared", "retain_apart", "general")  # shown only where they were measured
+_TITLES = {
+    "forget": "Forget",
+    "rephrased": "Rephrased",
+    "retain": "Retain",
+    "retain_shared": "Shares a party",
+    "retain_apart": "Shares none",
+    "general": "General",
+}
+_AIMS = {group: "should fall" if group in ("forget", "rephrased") else "should stay" for group in _TITLES}
 _WHEN = {"before": "Original", "after": "Edited"}
 _MISSING = "not measured"
 
@@ -45,14 +53,15 @@ _AXES = (
 
 
 def bars(scores: Json, dark: bool = False) -> Figure:
-    """ROUGE-1 recall of the forget, rephrased and retained questions, original beside edited."""
+    """ROUGE-1 recall of each group of questions, original beside edited."""
     from plotly import graph_objects as go
 
     ink = DARK if dark else LIGHT
-    labels = [f"<b>{_TITLES[g]}</b><br><span style='color:{ink['soft']}'>{_AIMS[g]}</span>" for g in GROUPS]
+    groups = shown(scores)
+    labels = [f"<b>{_TITLES[g]}</b><br><span style='color:{ink['soft']}'>{_AIMS[g]}</span>" for g in groups]
     figure = go.Figure(layout=_layout(ink))
     for when, name in _WHEN.items():
-        values = [_value(scores, when, group) for group in GROUPS]
+        values = [_value(scores, when, group) for group in groups]
         figure.add_bar(
             name=name,
             x=labels,
@@ -62,16 +71,18 @@ def bars(scores: Json, dark: bool = False) -> Figure:
             textposition="outside",
             textfont={"size": 17, "color": ink["ink"]},
             cliponaxis=False,
-            customdata=[[_TITLES[g], _value(scores, when, g, "n") or 0] for g in GROUPS],
+            customdata=[[_TITLES[g], _value(scores, when, g, "n") or 0] for g in groups],
             hovertemplate="%{customdata[0]}: %{y:.3f} of %{customdata[1]} questions<extra>" + name + "</extra>",
         )
-    for place, group in enumerate(GROUPS):  # a bar without a value shows no text of its own
+    for place, group in enumerate(groups):  # a bar without a value shows no text of its own
         if all(_value(scores, when, group) is None for when in _WHEN):
             figure.add_annotation(
                 x=place, y=0.04, text=_MISSING, showarrow=False, font={"size": 15, "color": ink["soft"]}
             )
     figure.update_layout(barmode="group", bargap=0.38, bargroupgap=0.08)
-    figure.update_xaxes(tickfont={"size": 16}, showgrid=False, linecolor=ink["line"], fixedrange=True)
+    figure.update_xaxes(
+        tickfont={"size": 16 if len(groups) < 5 else 13}, showgrid=False, linecolor=ink["line"], fixedrange=True
+    )
     figure.update_yaxes(
         title={"text": "ROUGE-1 recall", "font": {"size": 15, "color": ink["soft"]}, "standoff": 12},
         range=[0, 1.12],
@@ -139,6 +150,11 @@ def radar(scores: Json, dark: bool = False) -> Figure:
     return figure
 
 
+def shown(scores: Json) -> list[str]:
+    """The groups that a figure shows: the three of every evaluation, and of the others those that were measured."""
+    return [*GROUPS, *(group for group in MORE if _value(scores, "after", group, "n"))]
+
+
 def axes_of(scores: Json, when: str) -> dict[str, float | None]:
     """The radar's values "before" or "after": reliability, locality, generalization; None if not measured."""
     axes = {}
@@ -152,7 +168,7 @@ def table(scores: Json) -> pandas.DataFrame:
     """A row per metric, and two columns (original, edited) per group; the last row is the score."""
     import pandas
 
-    columns = [(group, when) for group in GROUPS for when in _WHEN]
+    columns = [(group, when) for group in shown(scores) for when in _WHEN]
     names = ["Metric", *(f"{_TITLES[group]}, {_WHEN[when].lower()}" for group, when in columns)]
     rows = [
         [label, *(_rounded(_value(scores, when, group, metric)) for group, when in columns)]
@@ -162,7 +178,7 @@ def table(scores: Json) -> pandas.DataFrame:
     rows.append(["Questions", *counts])
     score = scores.get("score", {})
     # The score belongs to no one group: it stands under the first two columns, original and edited.
-    rows.append(["Score (at best 2)", *(_rounded(score.get(when)) for when in _WHEN), *[None] * 4])
+    rows.append(["Score (at best 2)", *(_rounded(score.get(when)) for when in _WHEN), *[None] * (len(columns) - 2)])
     return pandas.DataFrame(rows, columns=names, dtype=object)
 
 

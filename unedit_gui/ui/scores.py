@@ -25,11 +25,24 @@ RETAIN = (
     ("general", "General questions"),
     ("own", "My own…"),
 )
-GROUPS = {"forget": "Forget", "rephrased": "Rephrased", "retain": "Keep"}  # in the order of the page
+# In the order of the page; those behind "Keep" only where they were measured.
+GROUPS = {
+    "forget": "Forget",
+    "rephrased": "Rephrased",
+    "retain": "Keep",
+    "retain_shared": "Keep, shares a party",
+    "retain_apart": "Keep, shares none",
+    "general": "General",
+}
 FIGURES = (
     ("forget", "Forgotten?", "of the true answers still said"),
     ("rephrased", "In other words", "still said when asked differently"),
     ("retain", "Kept", "said of the facts that should stay"),
+)
+MORE_FIGURES = (
+    ("retain_shared", "Kept, shares a party", "said of contracts with one of the same parties"),
+    ("retain_apart", "Kept, shares none", "said of contracts between others"),
+    ("general", "General facts", "said of what has nothing to do with it"),
 )
 METRICS = (
     (
@@ -94,13 +107,21 @@ def render(lab: Lab, session: Session) -> str:
     )
 
 
+def _shown(scores: Scores) -> dict[str, str]:
+    """The groups that stand in the table."""
+    from unedit_gui.reports.charts import shown
+
+    measured = shown(scores.to_json())
+    return {group: title for group, title in GROUPS.items() if group in measured}
+
+
 def _figures(scores: Scores) -> list[dict[str, Any]]:
     found = []
-    for group, title, aim in FIGURES:
+    for group, title, aim in (*FIGURES, *(figure for figure in MORE_FIGURES if figure[0] in _shown(scores))):
         before, after = (side.get(group, {}).get("rouge1") for side in (scores.before, scores.after))
         if before is None or after is None:
             tone, before, after = "", None, None
-        elif group == "retain":
+        elif group not in ("forget", "rephrased"):
             tone = "good" if after >= 0.85 * before else "warn"
         else:
             tone = "good" if after <= 0.2 else "warn"
@@ -127,7 +148,8 @@ def detail(lab: Lab, session: Session) -> str:
         return '<div class="no-detail"></div>'
     order = list(GROUPS)
     rows = sorted(enumerate(session.scores.rows), key=lambda pair: order.index(pair[1].group))[:MOST]
-    return draw("detail", scores=session.scores, rows=rows, groups=GROUPS, metrics=METRICS, most=MOST)
+    groups = _shown(session.scores)
+    return draw("detail", scores=session.scores, rows=rows, groups=groups, metrics=METRICS, most=MOST)
 
 
 # --------------------------------------------------------------- changes
@@ -139,7 +161,7 @@ def field(lab: Lab, session: Session, data: dict) -> None:
         question = str(data["question"])
         if question in session.rephrased:
             session.rephrased[question] = value
-    elif name in ("retain", "retain_n", "retain_own"):
+    elif name in ("retain", "retain_n", "retain_own", "general"):
         session.form[name] = value
         if name == "retain":
             session.touch("scores")
@@ -188,9 +210,11 @@ def _evaluate(lab: Lab, session: Session, data: dict) -> None:
         if problems:
             raise BadInput(f"Facts that should stay: {problems[0]}.")
 
+    general = lab.sets.get("general", ()) if session.form.get("general") == "1" else ()
+
     def work(job: Job) -> None:
         retain = _retain(lab, session, job, forget, choice, int(text) if text.isdigit() else 20)
-        scores = lab.bench.evaluate(on, forget, retain, job=job)
+        scores = lab.bench.evaluate(on, forget, retain, None, general, job=job)
         with session.lock:
             session.scores, session.scored = scores, tuple(edit.id for edit in on)
             session.plotted += 1
