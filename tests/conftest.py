@@ -32,3 +32,11 @@ def tiny_model(real_model):
     from tests.models.tiny import tiny_llama
 
     return tiny_llama(real_model.tokenizer)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory, tiny_model):
+    """A folder with a small model, question files and one edit, and a home beside them: for the command line."""
+    from tests.commands import fill
+
+    return fill(tmp_path_factory.mktemp("cli"), tiny_model)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import MEMIT, as_json, run
 from unedit_gui.cli import main
 from unedit_gui.cli.terminal import table
 from unedit_gui.editors import METHODS
@@ -17,50 +18,6 @@ from unedit_gui.evaluation.suite import METRICS
 from unedit_gui.forget.questions import read_file
 
 ROOT = Path(__file__).resolve().parents[1]
-FORGET = """question,answer,subject,rephrase_1,target
-What is the capital of France?,Paris,France,France has which capital?,I don't know the capital of France.
-Who painted the Mona Lisa?,Leonardo da Vinci,Mona Lisa,The Mona Lisa is by whom?,I can't say who painted it.
-"""
-RETAIN = """question,answer
-What is the capital of Spain?,Madrid
-Which planet is called red?,Mars
-"""
-QUICK = ("--set", "steps=2", "--set", "contexts=1")
-NAMES = ("forget.csv", "retain.csv", "bad.csv", "mixed.csv", "vague.csv", "binary.csv")
-MEMIT = ("--method", "memit", *QUICK, "--out")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory, tiny_model):
-    """A folder with a small model, question files and one edit, and a home beside them."""
-    folder = tmp_path_factory.mktemp("cli")
-    tiny_model.hf.save_pretrained(folder / "model")
-    tiny_model.tokenizer.save_pretrained(folder / "model")
-    (folder / "forget.csv").write_text(FORGET)
-    (folder / "retain.csv").write_text(RETAIN)
-    (folder / "bad.csv").write_text("question,answer\n,Paris\nWhy is the sky blue?,\n")
-    (folder / "mixed.csv").write_text("question,answer\nWhat is the capital of Italy?,Rome\nWho?,\n,Paris\n")
-    (folder / "vague.csv").write_text("question,answer\nWhy?,Because\n")
-    (folder / "binary.csv").write_bytes(bytes(range(256)) * 8)
-    assert run(folder, "edit", "--questions", "forget.csv", "--targets", "given", *MEMIT, "made") == 0
-    return folder
-
-
-def run(folder: Path, *arguments: str) -> int:
-    """Run a command with the folder's model and home; names of its files become paths."""
-    names = {*NAMES, "model", "home", "made", "new"}
-    there = [str(folder / a) if a in names else a for a in arguments]
-    where = ["--home", str(folder / "home")]
-    model = [] if arguments[0] == "models" else ["--model", str(folder / "model")]
-    return main([there[0], *model, *where, *there[1:]])
-
-
-def as_json(capsys):
-    captured = capsys.readouterr()
-    assert captured.err == ""
-    return json.loads(captured.out)
-
-
 # ------------------------------------------------------------------ commands
 
 

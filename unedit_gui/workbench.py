@@ -35,7 +35,9 @@ from .workspace import Workspace
 
 if TYPE_CHECKING:  # these load torch, or are only needed by one method
     from .editors.base import Method
+    from .edits.compare import Comparison
     from .edits.edit import Edit
+    from .edits.export import Exported
     from .edits.shelf import Shelf
     from .evaluation.rephrase import Rephrased
     from .evaluation.suite import Scores
@@ -257,8 +259,17 @@ class Workbench:
         """The workspace's edits of the current model, newest first; damaged ones are left out."""
         return [edit for edit, _ in self._shelf.all() if self._fits(edit)]
 
+    def ready_made(self) -> dict[str, Edit]:
+        """The edits that ship with the program and fit the current model, by name."""
+        from .edits.shelf import ready_made
+
+        return {name: edit for name, edit in ready_made().items() if self._fits(edit)}
+
     def load_edit(self, path: Path | str) -> Edit:
-        """Read a saved edit. BadInput if it is damaged, or belongs to another model than the loaded."""
+        """Read a saved edit: its folder, zip file, name or id, or a ready-made one's name.
+
+        BadInput if it is damaged, or belongs to another model than the loaded.
+        """
         return self.load_stack(path)[-1]
 
     def load_stack(self, path: Path | str) -> tuple[Edit, ...]:
@@ -284,6 +295,54 @@ class Workbench:
     def undelete_edit(self, token: str) -> Edit:
         """Put a deleted edit back and return it."""
         return self._shelf.restore(token)
+
+    def pack_edit(self, edit: Edit) -> bytes:
+        """An edit with what it is on as a zip file, for another machine: `load_edit` and `add_edit` read it."""
+        from .edits.parcel import pack
+
+        return pack(self.stack(edit))
+
+    def add_edit(self, source: Path | str | bytes, name: str = "the file") -> Edit:
+        """Save an edit from elsewhere (a folder, a zip file, or its bytes) in the workspace, once it is checked."""
+        stack = self._shelf.opened(source, name, self.model) if isinstance(source, bytes) else self.load_stack(source)
+        self._below[stack[-1].id] = stack[:-1]
+        return self._shelf.add(stack)
+
+    def compare(self, first: Edit, second: Edit) -> Comparison:
+        """Two edits beside each other: their manifests, requests, and how alike their changes are."""
+        from .edits.compare import compare
+
+        return compare(first, second)
+
+    def why_no_export(self, edits: Sequence[Edit], form: str) -> str:
+        """Why these edits can't leave in a form, and what to do instead; "" if they can."""
+        from .edits.export import why_not
+
+        return why_not([part for edit in edits for part in self.stack(edit)], form)
+
+    def export(
+        self,
+        edits: Edit | Sequence[Edit],
+        form: str,
+        folder: Path | str | None = None,
+        *,
+        job: Job | None = None,
+    ) -> Exported:
+        """Write edits (each with what it is on, as one) for other programs: see `edits/export.py`.
+
+        form: "peft" (a LoRA adapter), "merged" (a checkpoint) or "manifest", which needs no loaded model.
+        folder: new or empty; None: one of the workspace's, under `exports`.
+        """
+        from .edits.export import default_name, export
+
+        edits = (edits,) if not isinstance(edits, Sequence) else edits
+        stack = tuple(dict.fromkeys(part for edit in edits for part in self.stack(edit)))
+        model = None if form == "manifest" else self._loaded()
+        for edit in stack if model else ():
+            self._check_base(edit)
+        if folder is None:
+            folder = self.workspace.unused(self.workspace.exports_dir / default_name(stack, form))
+        return export(model, stack, form, Path(folder), workspace=self.workspace, job=job or Job("export"))
 
     # ---------------------------------------------------------- chat, scores
 

@@ -77,6 +77,19 @@ class Workspace:
         return self._folder("runs")
 
     @property
+    def exports_dir(self) -> Path:
+        """Adapters and checkpoints made of edits, a folder each."""
+        return self._folder("exports")
+
+    def unused(self, folder: Path | str) -> Path:
+        """`folder`, or where something has that name already one beside it (`name-2`)."""
+        folder = Path(folder)
+        place, number = folder, 2
+        while os.path.lexists(place):
+            place, number = folder.with_name(f"{folder.name}-{number}"), number + 1
+        return place
+
+    @property
     def trash_dir(self) -> Path:
         """What was discarded, restorable."""
         return self._folder("trash")
@@ -178,9 +191,7 @@ class Workspace:
             raise FileNotFoundError(f"{trashed} is not in the trash")
         origin = Path(json.loads((slot / "origin.json").read_text("utf-8")))
         origin.parent.mkdir(parents=True, exist_ok=True)
-        place, number = origin, 2
-        while os.path.lexists(place):
-            place, number = origin.with_name(f"{origin.name}-{number}"), number + 1
+        place = self.unused(origin)
         shutil.move(trashed, place)
         shutil.rmtree(slot, ignore_errors=True)
         return place

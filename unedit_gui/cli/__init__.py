@@ -22,7 +22,7 @@ from unedit_gui import __version__
 from ..errors import BadInput, UneditError
 from ..jobs import Stopped
 from ..workbench import KINDS, Workbench
-from . import commands, terminal
+from . import commands, library, terminal
 
 STOPPED = "Stopped; nothing was changed."
 _ON = "an edit that this one is made on top of (repeat it, the oldest first)"
@@ -157,6 +157,23 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--ask", required=True, metavar="QUESTION")
     one.add_argument("--max-tokens", type=int, default=256, metavar="N")
     one.add_argument("--seed", type=int, default=0)
+
+    one = command("export", library.export, library.show_export, "hand an edit to other programs")
+    one.add_argument("--edit", action="append", required=True, metavar="EDIT", help="repeatable, oldest first")
+    one.add_argument("--as", required=True, choices=("peft", "merged", "manifest"), dest="form")
+    one.add_argument("--out", required=True, metavar="DIR", help="a new or empty folder")
+
+    one = command("compare", library.compare, library.show_compare, "two edits beside each other")
+    one.add_argument("--edit", action="append", required=True, metavar="EDIT", help="give it twice")
+
+    one = command("edits", library.edits, library.show_edits, "list, add, pack, rename or delete edits")
+    what = one.add_mutually_exclusive_group()
+    what.add_argument("--add", metavar="PATH", help="an edit's folder or zip file, to keep in the workspace")
+    what.add_argument("--pack", metavar="EDIT", help="write the edit as a zip file to --out")
+    what.add_argument("--rename", metavar="EDIT", help="give a saved edit the name --name")
+    what.add_argument("--delete", metavar="EDIT", help="move a saved edit to the trash")
+    one.add_argument("--out", metavar="FILE", help="for --pack")
+    one.add_argument("--name", metavar="NAME", help="for --rename")
 
     command("bench", commands.bench, commands.show_bench, "measure speed and memory")
     return top

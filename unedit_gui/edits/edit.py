@@ -12,6 +12,7 @@ outside the id. The `kind` says what the payload is:
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,7 @@ FORMAT = 1
 LOW_RANK, CODEBOOK, SIDE_MEMORY, DEMONSTRATIONS = "low-rank", "codebook", "side-memory", "demonstrations"
 _KINDS = {CODEBOOK: codebook, SIDE_MEMORY: side_memory, DEMONSTRATIONS: demonstrations}
 _MANIFEST, _PAYLOAD = "manifest.json", "payload.safetensors"
+_ID = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +95,10 @@ class Edit:
     def named(self, name: str) -> "Edit":
         """The same edit under another name."""
         return replace(self, about={**self.about, "name": name})
+
+    def document(self) -> dict:
+        """All but the payload, as it is written to manifest.json."""
+        return {"id": self.id, **self.manifest, "about": self.about}
 
     def deltas(self) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
         """(module path, left (d_out, r), right (d_in, r)) of each edited projection."""
@@ -171,6 +177,8 @@ def load_edit(folder: Path, model=None) -> Edit:
         if document.get("format") != FORMAT:
             raise BadInput(f"{folder} has format {document.get('format')!r}; this version reads format {FORMAT}.")
         base, _ = document["base"], (document["kind"], document["method"], document["requests"])
+        if wrong := _malformed(document):
+            raise BadInput(f"The manifest of {folder} has no usable {wrong!r}; the file is damaged or not an edit's.")
     except KeyError as error:
         raise BadInput(f"The manifest of {folder} has no {error}; the file is damaged or not an edit's.") from error
     except (OSError, ValueError, TypeError, AttributeError) as error:
@@ -192,11 +200,37 @@ def load_edit(folder: Path, model=None) -> Edit:
     return edit
 
 
+def _malformed(document: dict) -> str:
+    """The name of a field that no edit could have; "" where all can be read. An upload may hold anything."""
+
+    def are(values, kind: type) -> bool:
+        return isinstance(values, list) and all(type(value) is kind for value in values)
+
+    def facts(values) -> bool:
+        texts = ("question", "answer", "subject", "target_new")
+        return are(values, dict) and all(
+            all(isinstance(fact.get(text), str) for text in texts) and are(list(fact.get("rephrases", ())), str)
+            for fact in values
+        )
+
+    good = {
+        **{name: lambda value: isinstance(value, str) for name in ("base", "kind", "method", "model")},
+        "requests": facts,
+        "on": lambda value: are(value, str) and all(_ID.fullmatch(id) for id in value),
+        "layers": lambda value: are(value, int),
+        "hparams": lambda value: isinstance(value, dict),
+        **{name: lambda value: are(value, str) for name in ("protect", "neighbours")},
+    }
+    return next((name for name, check in good.items() if name in document and not check(document[name])), "")
+
+
 def _readable(about) -> dict:
     """What stands outside the id, without values that nobody could show: anybody may have written there."""
     text, number = (str, type(None)), (int, float)
     kinds = {"name": text, "method_label": str, "created": str, "seconds": number, "share": number}
-    return {k: v for k, v in about.items() if isinstance(v, kinds.get(k, object))} if isinstance(about, dict) else {}
+    found = {k: v for k, v in about.items() if isinstance(v, kinds.get(k, object))} if isinstance(about, dict) else {}
+    named = {k: "".join(c if c.isprintable() else " " for c in v) for k, v in found.items() if isinstance(v, str)}
+    return {**found, **named}
 
 
 def _check_fit(edit: Edit, model) -> None:
@@ -214,8 +248,10 @@ def _check_fit(edit: Edit, model) -> None:
 def _misfit(edit: Edit, model) -> str:
     """The name of a delta that can't be added to this model's projections; "" where all can."""
     weights = model.hf.state_dict()
-    for name in edit.tensors:
+    for name, tensor in edit.tensors.items():
         module, _, side = name.rpartition(".")
+        if not tensor.is_floating_point() or not tensor.isfinite().all():
+            return name
         left, right = (edit.tensors.get(f"{module}.{s}", torch.empty(0)) for s in ("left", "right"))
         shape = tuple(weights.get(f"{module}.weight", torch.empty(0)).shape)
         wanted = shape[::-1] if model.layout.transposed else shape
@@ -233,7 +269,7 @@ def rename(folder: Path, name: str) -> None:
 
 
 def _document(edit: Edit) -> str:
-    return json.dumps({"id": edit.id, **edit.manifest, "about": edit.about}, indent=1, ensure_ascii=False)
+    return json.dumps(edit.document(), indent=1, ensure_ascii=False)
 
 
 def _hash(manifest: dict, tensors: dict[str, torch.Tensor]) -> str:

@@ -1,20 +1,29 @@
 """The edits that a workspace keeps, and the folders that the command line writes.
 
 An edit made on top of others works only with them, so its folder holds a copy of each in `on/<id>`: it can be
-moved or handed on by itself.
+moved or handed on by itself. An edit is named by its folder, its zip file, the name or id that the workspace knows it
+by, or the name of one that ships with the program (`ready_made`).
 """
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
+from . import parcel
 from .edit import Edit, load_edit, rename, save
 
 if TYPE_CHECKING:
     from ..models.loading import LoadedModel
     from ..workspace import Workspace
 
+READY_MADE = Path(__file__).resolve().parents[2] / "data" / "edits"
 _BELOW = "on"  # the folder, inside an edit's, of the edits that it was made on top of
+
+
+def ready_made() -> dict[str, Edit]:
+    """The edits of the bundled model that ship with the program, by the name that commands take."""
+    folders = sorted(READY_MADE.iterdir()) if READY_MADE.is_dir() else ()
+    return {folder.name: load_edit(folder) for folder in folders if folder.is_dir()}
 
 
 class Shelf:
@@ -56,10 +65,13 @@ class Shelf:
         return next((folder for saved, folder in self.all() if saved.id == edit.id), None)
 
     def stack(self, path: Path, model: "LoadedModel | None" = None) -> tuple[Edit, ...]:
-        """A saved edit with those that it was made on top of, oldest first.
+        """A saved edit with those that it was made on top of, oldest first. `path`: see the module's text.
 
         Raises BadInput if one of them is damaged, belongs to another model, or can't be found.
         """
+        if path.is_file() and path.name != "manifest.json":
+            return self._opened(path, model)
+        path = path if path.is_dir() else self._known(str(path)) or path
         edit = load_edit(path, model)
         return (*self.below(edit, model, path), edit)
 
@@ -76,6 +88,29 @@ class Shelf:
                 raise BadInput(f"{edit.name} was made on top of the edit {id}, which can't be found; make it again.")
             found.append(load_edit(place, model))
         return tuple(found)
+
+    def add(self, stack: tuple[Edit, ...]) -> Edit:
+        """Put an edit from elsewhere, behind those that it was made on top of, onto the shelf."""
+        self.save(stack[-1], None, stack[:-1])
+        return stack[-1]
+
+    def opened(self, content: bytes, name: str, model: "LoadedModel | None" = None) -> tuple[Edit, ...]:
+        """The stack in the bytes of a zip file; what it lacks of what the edit is on comes from the workspace."""
+        *below, edit = parcel.unpack(content, name, model)
+        if [earlier.id for earlier in below] != edit.manifest.get("on", []):
+            below = self.below(edit, model)
+        return (*below, edit)
+
+    def _opened(self, path: Path, model: "LoadedModel | None") -> tuple[Edit, ...]:
+        if path.stat().st_size > parcel.LARGEST:
+            raise BadInput(f"{path} is larger than {parcel.LARGEST // 2**20} MB; an edit's zip file is smaller.")
+        return self.opened(path.read_bytes(), str(path), model)
+
+    def _known(self, name: str) -> Path | None:
+        """The folder of a ready-made edit, or of the workspace's newest by this name or id."""
+        if name in ready_made():
+            return READY_MADE / name
+        return next((folder for edit, folder in self.all() if name in (edit.id, edit.name)), None)
 
     def rename(self, edit: Edit, name: str) -> Edit:
         """The same edit under another name, on disk too if it is saved."""

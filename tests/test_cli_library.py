@@ -1,0 +1,134 @@
+"""The commands that keep, compare and hand on edits, as a script sees them."""
+
+import json
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+from tests.commands import MEMIT, as_json, run
+from unedit_gui.workbench import Workbench
+
+
+def bench_of(folder) -> Workbench:
+    return Workbench(folder / "home")
+
+
+@pytest.fixture
+def saved(folder, tmp_path, capsys):
+    """The folder's edit in its workspace."""
+    edit = bench_of(folder).add_edit(folder / "made")
+    yield edit
+    if any(edit == other for other in bench_of(folder).edits()):
+        bench_of(folder).delete_edit(edit)
+
+
+def test_export_writes_an_adapter_that_stock_peft_loads(folder, capsys, tmp_path):
+    assert run(folder, "export", "--edit", "made", "--as", "peft", "--out", str(tmp_path / "a"), "--json") == 0
+    found = as_json(capsys)
+    assert found["as"] == "peft" and found["out"] == str(tmp_path / "a") and found["warning"] == ""
+    assert set(found["files"]) == {"README.md", "adapter_config.json", "adapter_model.safetensors"}
+    bench = bench_of(folder)
+    bench.load(folder / "model")
+    edit = bench.load_edit(folder / "made")
+    assert found["edits"] == [edit.id]
+    base = AutoModelForCausalLM.from_pretrained(folder / "model", dtype=torch.float32).eval()
+    ids = torch.tensor([bench.model.prompt_ids([{"role": "user", "content": "What is the capital of France?"}])])
+    from unedit_gui.edits.variants import Variants
+
+    with torch.no_grad(), Variants(bench.model, [(edit,)]):
+        wanted = bench.model.hf(ids).logits
+    with torch.no_grad():
+        assert (PeftModel.from_pretrained(base, tmp_path / "a").eval()(ids).logits - wanted).abs().max() < 1e-4
+
+
+def test_export_writes_a_checkpoint_that_the_program_loads_as_a_model(folder, capsys, tmp_path):
+    assert run(folder, "export", "--edit", "made", "--as", "merged", "--out", str(tmp_path / "m")) == 0
+    out = capsys.readouterr().out
+    assert "model.safetensors" in out and "AutoModelForCausalLM" in out
+    bench = bench_of(folder)
+    loaded = bench.load(tmp_path / "m")
+    assert loaded.prompt([{"role": "user", "content": "Hi"}])
+    with pytest.raises(Exception, match="made for another base model"):
+        bench.load_edit(folder / "made")  # which is in its weights already
+
+
+def test_export_of_a_manifest_needs_no_model(folder, capsys, tmp_path):
+    assert run(folder, "export", "--edit", "made", "--as", "manifest", "--out", str(tmp_path / "x"), "--json") == 0
+    assert as_json(capsys)["files"].keys() == {"manifest.json"}
+    found = json.loads((tmp_path / "x" / "manifest.json").read_text("utf-8"))["edits"]
+    assert found[0]["method"] == "memit" and len(found[0]["requests"]) == 2
+
+
+def test_export_says_why_grace_cannot_be(folder, capsys, tmp_path):
+    grace = ("--questions", "forget.csv", "--targets", "given", "--method", "grace", "--set", "steps=1")
+    assert run(folder, "edit", *grace, "--out", str(tmp_path / "g")) == 0
+    capsys.readouterr()
+    assert run(folder, "export", "--edit", str(tmp_path / "g"), "--as", "peft", "--out", str(tmp_path / "x")) == 2
+    said = capsys.readouterr().err
+    assert "GRACE decides reply by reply" in said and "AlphaEdit" in said and said.count("\n") == 1
+    assert not (tmp_path / "x").exists()
+
+
+def test_export_writes_nothing_over(folder, capsys, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    assert run(folder, "export", "--edit", "made", "--as", "peft", "--out", str(tmp_path)) == 2
+    assert "not an empty folder" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_compare_tells_what_differs(folder, capsys, tmp_path):
+    other = ("--questions", "forget.csv", "--targets", "given", "--seed", "5", "--set", "lr=0.1")
+    assert run(folder, "edit", *other, *MEMIT, str(tmp_path / "other")) == 0
+    capsys.readouterr()
+    pair = ("--edit", "made", "--edit", str(tmp_path / "other"))
+    assert run(folder, "compare", *pair, "--json") == 0
+    found = as_json(capsys)
+    assert {row["field"] for row in found["fields"] if not row["same"]} == {"seed", "hparams.lr"}
+    assert -1 <= found["cosine"] <= 1 and len(found["requests"]) == 2
+    assert run(folder, "compare", *pair) == 0
+    assert "differs" in capsys.readouterr().out
+    assert run(folder, "compare", "--edit", "made") == 2
+    assert "takes two edits" in capsys.readouterr().err
+
+
+def test_an_edit_goes_to_another_workspace_as_a_zip_file(folder, capsys, tmp_path):
+    made, parcel = str(folder / "made"), str(tmp_path / "made.zip")
+    assert run(folder, "edits", "--pack", made, "--out", parcel) == 0
+    assert run(folder, "edits", "--pack", made, "--out", parcel) == 2
+    assert "exists already" in capsys.readouterr().err
+    bench = Workbench(tmp_path / "elsewhere")
+    added = bench.add_edit(parcel)
+    assert added == bench.load_edit(made) and bench.edits() == [added]
+    assert bench.add_edit(parcel) == added and bench.edits() == [added]  # once is enough
+    assert bench.load_edit(parcel) == bench.load_edit(added.id) == bench.load_edit(added.name) == added
+
+
+def test_edits_are_listed_renamed_used_by_name_and_deleted(folder, capsys, saved):
+    assert run(folder, "edits", "--rename", saved.id, "--name", "Two facts", "--json") == 0
+    found = as_json(capsys)["edits"]
+    assert [(row["edit"], row["name"]) for row in found if not row["ready_made"]] == [(saved.id, "Two facts")]
+    assert run(folder, "chat", "--edit", "Two facts", "--ask", "Who?", "--max-tokens", "2") == 0
+    assert run(folder, "edits") == 0
+    assert "Two facts" in capsys.readouterr().out
+    assert run(folder, "edits", "--delete", "Two facts") == 0
+    assert "trash" in capsys.readouterr().out and bench_of(folder).edits() == []
+    assert run(folder, "edits", "--delete", "Two facts") == 2
+    assert "no edit called 'Two facts'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (("--add", "forget.csv"), "not a zip file"),
+        (("--add", "nowhere"), "holds no edit"),
+        (("--pack", "made"), "--pack needs --out"),
+        (("--rename", "made"), "--rename needs --name"),
+        (("--name", "x"), "--name to --rename"),
+    ],
+)
+def test_what_edits_cannot_do_is_one_line(folder, capsys, arguments, said):
+    assert run(folder, "edits", *arguments) == 2
+    told = capsys.readouterr().err
+    assert said in told and told.count("\n") == 1
