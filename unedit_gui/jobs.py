@@ -38,7 +38,7 @@ class Job:
 
     Attributes to read: `id` (random), `kind`, `title`, `owner`, `urgent`, `state` ("queued", "running",
     "done", "failed" or "stopped"), `stage`, `done`, `total`, `note`, `started` and `finished` (seconds since
-    1970, or None), `result`, `error`.
+    1970, or None), `result`, `error`, `curve` (what `plot` was given so far).
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class Job:
         self.done = 0
         self.total: int | None = None
         self.note = ""
+        self.curve: list[dict[str, float]] = []
         self.started: float | None = time.time()
         self.finished: float | None = None
         self.result: Any = None
@@ -93,6 +94,10 @@ class Job:
         if self._on_progress is not None:
             self._on_progress(self)
         self.check()
+
+    def plot(self, **values: float) -> None:
+        """Add a point to the job's curve (a step, its loss), which the page draws while the job runs."""
+        self.curve.append(values)
 
     def check(self) -> None:
         """Raise Stopped if a stop was asked. Costs nothing: call it at every optimisation step."""
@@ -175,8 +180,7 @@ class Job:
 
     def snapshot(self) -> dict[str, Any]:
         """The job in plain values, for a page: id, kind, title, state, stage, done, total, seconds,
-        seconds_left,
-        note, stopping, error (a text, "" if none)."""
+        seconds_left, note, stopping, error (a text, "" if none)."""
         with self._lock:
             until = self.finished if self.finished is not None else time.time()
             failed = self.state == "failed"

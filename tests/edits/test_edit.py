@@ -146,7 +146,7 @@ def test_deltas_and_rank_and_summary(edit):
     assert "1 fact," in edit.summary() and "layers 1-2" in edit.summary() and "rank 2" in edit.summary()
 
 
-@pytest.mark.parametrize("kind", ["lora", "", "code"])
+@pytest.mark.parametrize("kind", ["prefix", "", "code"])
 def test_a_kind_that_nobody_knows_is_refused_by_name(model, tmp_path, kind):
     save(make(model, kind=kind), tmp_path / "edit")
     with pytest.raises(BadInput, match=f"of the kind '{kind}', which this version can't run"):

@@ -278,8 +278,8 @@ def test_an_edit_of_another_base_is_refused(model, edits):
 
 
 def test_an_unknown_kind_is_refused(model, edits):
-    with pytest.raises(BadInput, match="lora"):
-        Variants(model, [(random_edit(model, 1, kind="lora"),)])
+    with pytest.raises(BadInput, match="prefix"):
+        Variants(model, [(random_edit(model, 1, kind="prefix"),)])
 
 
 def test_an_edit_that_does_not_fit_leaves_no_hooks(model, edits):

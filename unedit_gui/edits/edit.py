@@ -6,7 +6,7 @@ outside the id. The `kind` says what the payload is:
 
 * low-rank (ROME, MEMIT, AlphaEdit): for each edited projection W (d_out, d_in), "<module>.left" (d_out, r) and
   "<module>.right" (d_in, r) with delta W = left @ right.T;
-* codebook (GRACE), side-memory (WISE), demonstrations (IKE): see the file of that name.
+* lora (GA, GD, KL, DPO), codebook (GRACE), side-memory (WISE), demonstrations (IKE): see the file of that name.
 """
 
 import hashlib
@@ -23,11 +23,13 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from ..errors import BadInput
-from . import codebook, demonstrations, side_memory
+from . import codebook, demonstrations, lora, side_memory
 
 FORMAT = 1
 LOW_RANK, CODEBOOK, SIDE_MEMORY, DEMONSTRATIONS = "low-rank", "codebook", "side-memory", "demonstrations"
-_KINDS = {CODEBOOK: codebook, SIDE_MEMORY: side_memory, DEMONSTRATIONS: demonstrations}
+LORA = "lora"
+WEIGHTS = (LOW_RANK, LORA)  # kinds that are changes of weights, at work at every token
+_KINDS = {LORA: lora, CODEBOOK: codebook, SIDE_MEMORY: side_memory, DEMONSTRATIONS: demonstrations}
 _MANIFEST, _PAYLOAD = "manifest.json", "payload.safetensors"
 _ID = re.compile(r"[0-9a-f]{16}")
 
@@ -102,6 +104,8 @@ class Edit:
 
     def deltas(self) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
         """(module path, left (d_out, r), right (d_in, r)) of each edited projection."""
+        if self.kind == LORA:
+            yield from lora.deltas(self)
         for key in self.tensors:
             if key.endswith(".left"):
                 module = key.removesuffix(".left")
@@ -129,7 +133,12 @@ class Edit:
 
     def caution(self) -> str:
         """A sentence on what to beware of with this edit, as far as making it told; "" where nothing is known."""
-        return side_memory.caution(self) if self.kind == SIDE_MEMORY else ""
+        cautious = {SIDE_MEMORY: side_memory, LORA: lora}
+        return cautious[self.kind].caution(self) if self.kind in cautious else ""
+
+    def curve(self) -> list[dict[str, float]]:
+        """How its training went, where it was trained: points with `step` and perhaps `loss` and `held`."""
+        return lora.curve(self) if self.kind == LORA else []
 
     def _count(self) -> str:
         return f"{len(self.requests)} fact{'s' if len(self.requests) != 1 else ''}"

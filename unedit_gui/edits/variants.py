@@ -3,7 +3,7 @@
 While a `Variants` is entered, every edited projection has a forward hook that changes the output of the base weight
 for the rows that have an edit there, by the edit's kind:
 
-* low-rank: y = W x + left (right^T x), at every token;
+* low-rank, lora: y = W x + left (right^T x), at every token;
 * codebook, side memory: what codebook.py and side_memory.py say. Both decide once, with the prompt, and stand by it
   until the reply ends;
 * demonstrations: nothing happens here, the prompt is another one (prompts.py).
@@ -20,7 +20,7 @@ import torch
 from ..errors import BadInput
 from . import demonstrations
 from .codebook import Codebook
-from .edit import CODEBOOK, DEMONSTRATIONS, LOW_RANK, SIDE_MEMORY, Edit
+from .edit import CODEBOOK, DEMONSTRATIONS, SIDE_MEMORY, WEIGHTS, Edit
 from .side_memory import SideMemory
 from .trace import Seat, Trace
 
@@ -42,7 +42,7 @@ class Variants:
         for edit in edits:
             if edit.base != model.fingerprint:
                 raise BadInput(f"{edit.name} was made for another base model than {model.name}.")
-            if edit.kind not in (LOW_RANK, DEMONSTRATIONS, *_DECIDING):
+            if edit.kind not in (*WEIGHTS, DEMONSTRATIONS, *_DECIDING):
                 raise BadInput(f"{edit.name} is of the kind {edit.kind!r}, which this version can't run.")
         self.model, self.rows = model, [tuple(stack) for stack in rows]
         stacks = [stack for stack in dict.fromkeys(self.rows) if stack]
@@ -62,10 +62,10 @@ class Variants:
             BadInput: one of them acts reply by reply, so that there is no one model to build on.
         """
         for edit in edits:
-            if edit.kind != LOW_RANK:
+            if edit.kind not in WEIGHTS:
                 raise BadInput(
                     f"{edit.name} acts reply by reply and changes no weight, so nothing can be built on it; build on "
-                    "the original or on edits by ROME, MEMIT or AlphaEdit."
+                    "the original or on edits by ROME, MEMIT, AlphaEdit, GA, GD, KL or DPO."
                 )
         variants = Variants(model, [tuple(edits)])
         variants._batch = None

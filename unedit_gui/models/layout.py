@@ -86,6 +86,12 @@ def weight_of(hf: nn.Module, layout: Layout, layer: int) -> torch.Tensor:
     return weight.T if layout.transposed else weight
 
 
+def projections(hf: nn.Module, layout: Layout) -> list[str]:
+    """Module paths of every linear projection inside the decoder blocks, attention and MLP alike, in order."""
+    inside = blocks_of(hf, layout).named_modules(prefix=layout.blocks)
+    return [name for name, module in inside if isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"]
+
+
 def _get(root: nn.Module, path: str) -> nn.Module | None:
     for name in path.split("."):
         root = getattr(root, name, None)

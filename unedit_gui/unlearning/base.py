@@ -1,0 +1,219 @@
+"""What GA, GD, KL and DPO share: the sets they train on, a batch under both models, the early stop, the edit.
+
+A method is its loss over one `Batch`; the steps are loop.py's, the LoRA is adapter.py's. Ours, for all four:
+
+* y, what is to become unlikely, is the model's own greedy reply where it holds the answer ("The capital of Peru is
+  Lima."), else the answer as given: a bare "Lima" is not what the model would say, and making that unlikely leaves the
+  sentence as likely as it was.
+* Where a method asks for a retain set, it is the protected facts (all of them), filled up with shipped questions
+  (data/statistics_questions.csv) that name no subject to be forgotten; the reply to each is the model's own. So it is
+  diverse, and no question of the sets that are scored is in it; where one is all the same, the scores flag it.
+* Early stop. Before training the model's greedy replies to some more shipped questions are kept (held). Every few
+  steps their mean NLL in nats a token is taken again. When it has risen by more than `limit` the model is breaking:
+  it would no longer say what it said about things that have nothing to do with the edit, be it that it refuses
+  everything or that it says nothing sensible any more. Training ends there, the edit keeps what it has come to (a
+  failure that can be looked at), and says so wherever it is shown.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+
+from ..editors.base import Hparams, Request, check_protected, check_requests, finished, hparam
+from ..editors.preserve import statistics_questions
+from ..edits.edit import LORA, Edit
+from ..edits.variants import Variants
+from ..evaluation.metrics import rouge1_recall
+from ..forget.checks import same_text
+from ..jobs import Job
+from ..models.generation import generate
+from ..models.layout import projections
+from .adapter import Adapter
+from .loop import shuffled, train
+from .talks import Said, Talk, read, talk
+
+TOKENS = 32  # longest reply of the model's own that is trained on, or held
+HELD = 12  # shipped questions whose replies tell whether the model is breaking
+LOOK = 4  # steps from one look at them to the next
+ROWS = 32  # replies written at once
+
+
+@dataclass(frozen=True)
+class LoraHparams(Hparams):
+    epochs: int = hparam(5, "How often each fact is met in training.", low=1, high=200)
+    lr: float = hparam(
+        1e-3, "Highest learning rate (AdamW; rises at first, then falls along a cosine).", low=1e-7, high=1
+    )
+    limit: float = hparam(
+        1.0,
+        "Training stops when the model's own replies to other questions have become less likely by this many nats a "
+        "token: then it is breaking.",
+        low=0.01,
+        high=100,
+    )
+    batch: int = hparam(8, "Facts per step.", low=1, high=256, advanced=True)
+    rank: int = hparam(8, "Rank r of the LoRA beside every projection.", low=1, high=256, advanced=True)
+    alpha: float = hparam(32.0, "Its alpha: the change is B A times alpha / r.", low=0.01, high=1024, advanced=True)
+
+
+class Batch:
+    """One step's talks by the set that they are from ("forget", "refusal", "retain"), as both models see them.
+
+    `now(name)` is the model that learns, with gradient: all sets in one pass. `before(name)` is the model as it was,
+    without.
+    """
+
+    def __init__(self, model, original, talks: dict[str, list[Talk]]):
+        self._model, self._original, self._talks = model, original, talks
+
+    @cached_property
+    def _now(self) -> Said:
+        return read(self._model, [talk for talks in self._talks.values() for talk in talks])
+
+    def now(self, name: str) -> Said:
+        names = list(self._talks)
+        first = sum(len(self._talks[before]) for before in names[: names.index(name)])
+        return self._now.part(first, first + len(self._talks[name]))
+
+    @torch.no_grad()
+    def before(self, name: str) -> Said:
+        return read(self._original, self._talks[name])
+
+
+Loss = Callable[[Batch], torch.Tensor]
+
+
+def unlearn(
+    method: str,
+    loss: Loss,
+    sets: Sequence[str],
+    model,
+    requests: Sequence[Request],
+    hparams: LoraHparams,
+    job: Job,
+    *,
+    workspace,
+    protect=(),
+    on: tuple[Edit, ...] = (),
+    seed: int = 0,
+    name: str | None = None,
+) -> Edit:
+    """Train a LoRA with a method's loss, and return it as an edit; the model is untouched.
+
+    Args:
+        sets: which of "forget", "refusal" and "retain" the loss reads.
+        hparams: with "retain" among the sets they have a `retain`, the size that the retain set is filled up to.
+
+    Raises:
+        BadInput: requests that can't be edited, numbers that ran away. Failed: the loss became infinite.
+        Stopped: the job was stopped.
+    """
+    check_requests(requests)
+    check_protected(requests, protect)
+    started, dice = time.monotonic(), torch.Generator().manual_seed(seed)
+    with Variants.everywhere(model, on):
+        others = unrelated(requests, dice)
+        held_questions, others = others[:HELD], others[HELD:]
+        kept = [q.question for q in protect] if "retain" in sets else []
+        if "retain" in sets:
+            kept = list(dict.fromkeys([*kept, *others[: max(0, hparams.retain - len(kept))]]))
+        asked = [*(r.question for r in requests), *kept, *held_questions]
+        own = dict(zip(asked, own_replies(model, asked, job), strict=True))
+        given = {q.question: q.answer for q in (*requests, *protect)}
+        talks = {
+            "forget": [_said(model, r.question, own, given) for r in requests],
+            "refusal": [talk(model, r.question, r.target_new) for r in requests],
+            "retain": [_said(model, q, own, given) for q in kept],
+        }
+        held = [_said(model, q, own, given) for q in held_questions]
+        adapter = Adapter(model, hparams.rank, hparams.alpha, seed)
+
+        steps = shuffled(len(requests), hparams.batch, hparams.epochs, dice)
+        again = shuffled(max(1, len(kept)), 1, 1 + hparams.epochs * len(requests) // max(1, len(kept)), dice)
+        turns = iter([i for (i,) in again])
+
+        def step_loss(rows: list[int]) -> torch.Tensor:
+            chosen = {part: [talks[part][i] for i in rows] for part in sets if part != "retain"}
+            if "retain" in sets:
+                chosen["retain"] = [talks["retain"][next(turns)] for _ in rows]
+            return loss(Batch(adapter.model, model, chosen))
+
+        before: list[float] = []
+
+        def look(done: int, point: dict[str, float]) -> str:
+            if done % LOOK and done < len(steps):
+                return ""
+            point["held"] = float(read(adapter.model, held).nll().mean())
+            before.append(point["held"])
+            return "breaking" if point["held"] > before[0] + hparams.limit else ""
+
+        curve, broke = train(
+            adapter.model, adapter.parameters, steps, step_loss, lr=hparams.lr, job=job, stage="Unlearning", look=look
+        )
+    names = projections(model.hf, model.layout)
+    edit = finished(
+        model,
+        method,
+        LORA,
+        requests,
+        hparams,
+        adapter.tensors(),
+        layers=range(model.layout.layers),
+        protect=protect,
+        on=on,
+        seed=seed,
+        name=name,
+        started=started,
+        touched=sum(model.hf.get_submodule(n).weight.numel() for n in names),
+        extra={
+            "scaling": adapter.scaling,
+            "retain": kept,
+            "held": {
+                "before": round(before[0], 4),
+                "after": round(before[-1], 4),
+                "limit": hparams.limit,
+                "stopped": curve[-1]["step"] if broke else None,
+            },
+        },
+    )
+    return replace(edit, about={**edit.about, "curve": [{k: round(v, 4) for k, v in p.items()} for p in curve]})
+
+
+# The sets
+
+
+def unrelated(requests: Sequence[Request], dice: torch.Generator) -> list[str]:
+    """Shipped questions that name no subject to be forgotten, in an order of the seed."""
+    named = [f" {same_text(r.subject)} " for r in requests]
+    forget = {same_text(text) for r in requests for text in (r.question, *r.rephrases)}
+    found = [
+        question
+        for question, _ in statistics_questions()
+        if same_text(question) not in forget and not any(n in f" {same_text(question)} " for n in named)
+    ]
+    return [found[i] for i in torch.randperm(len(found), generator=dice).tolist()]
+
+
+def own_replies(model, questions: Sequence[str], job: Job) -> list[tuple[str, bool]]:
+    """The model's greedy reply to each question, cut after `TOKENS` tokens, and whether it is whole."""
+    prompts = [model.prompt_ids([{"role": "user", "content": question}]) for question in questions]
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    found: list[tuple[str, bool]] = [("", False)] * len(prompts)
+    for start in range(0, len(order), ROWS):
+        job.progress("Reading what the model says now", start, len(order))
+        rows = order[start : start + ROWS]
+        replies = generate(model, [prompts[i] for i in rows], max_new_tokens=TOKENS, job=job, batch_size=ROWS)
+        for i, reply in zip(rows, replies, strict=True):
+            found[i] = (reply.text, reply.ended == "end")
+    return found
+
+
+def _said(model, question: str, own: dict[str, tuple[str, bool]], given: dict[str, str]) -> Talk:
+    """A question with the model's own reply; with the answer that was given where the reply doesn't hold it."""
+    reply, whole = own[question]
+    if not reply or (question in given and rouge1_recall(reply, given[question]) < 1):
+        reply, whole = given.get(question, "I don't know."), True
+    return talk(model, question, reply, ends=whole)

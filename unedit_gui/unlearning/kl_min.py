@@ -1,0 +1,44 @@
+"""KL, gradient ascent with the rest held by its distribution (Maini et al. 2024, TOFU, arXiv 2401.06121).
+
+L(theta) = - CE(forget) + KL(p_before || p_theta) on retain, at answer positions
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from ..editors.base import Method, hparam, register
+from .base import Batch, LoraHparams, unlearn
+
+
+@dataclass(frozen=True)
+class KlHparams(LoraHparams):
+    retain: int = hparam(120, "Size of the retain set.", low=1, high=1000)
+
+
+def loss(batch: Batch) -> torch.Tensor:
+    """-CE(forget) + KL(before || now) on retain."""
+    before, now = batch.before("retain").logits, batch.now("retain").logits
+    p, q = F.log_softmax(before, dim=-1), F.log_softmax(now, dim=-1)
+    divergence = F.kl_div(q, p, log_target=True, reduction="none").sum(-1).mean()
+    return -batch.now("forget").nll().mean() + divergence
+
+
+def edit(model, requests, hparams, job, **where):
+    """Make the edit; the model is untouched. See `base.unlearn`."""
+    return unlearn("kl", loss, ("forget", "retain"), model, requests, hparams, job, **where)
+
+
+METHOD = register(
+    Method(
+        "kl",
+        "KL",
+        "Goes up the gradient on the answers to be forgotten, while its predictions on other questions are kept near "
+        "to what they were. Beyond those questions nothing holds, so it breaks too.",
+        "https://arxiv.org/abs/2401.06121",
+        KlHparams,
+        lambda model: KlHparams(),
+        edit,
+    )
+)

@@ -1,0 +1,100 @@
+"""Questions with replies as training rows, and what a model makes of the replies' tokens."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+import torch
+import torch.nn.functional as F
+from torch.nn.utils.rnn import pad_sequence
+from transformers import DynamicCache
+
+from ..models.chat import History
+
+
+@dataclass(frozen=True)
+class Talk:
+    """A conversation with its last reply: all token ids, and how many at the end are the reply's."""
+
+    ids: tuple[int, ...]
+    wanted: int
+
+
+def talk(model, question: str | History, reply: str, *, ends: bool = True) -> Talk:
+    """A question (or a whole conversation that ends with one) and a reply in the model's chat template.
+
+    ends: whether the reply is whole, so that the end of turn belongs to it.
+    """
+    history = [{"role": "user", "content": question}] if isinstance(question, str) else question
+    said = model.tokenizer(reply + (model.end_of_turn if ends else ""), add_special_tokens=False).input_ids
+    return Talk((*model.prompt_ids(history), *said), len(said))
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a model makes of the replies' tokens of some talks, one after the other.
+
+    logits: (tokens, vocabulary) in float32, behind the token before each. labels, owner: (tokens,), the tokens
+    themselves and the talk that each belongs to.
+    """
+
+    logits: torch.Tensor
+    labels: torch.Tensor
+    owner: torch.Tensor
+    rows: int
+
+    def log_prob(self) -> torch.Tensor:
+        """log p(reply | question) of each talk, the sum over its tokens: (talks,)."""
+        each = -F.cross_entropy(self.logits, self.labels, reduction="none")
+        return each.new_zeros(self.rows).index_add(0, self.owner, each)
+
+    def nll(self) -> torch.Tensor:
+        """-log p(reply | question) per token of each talk: (talks,)."""
+        return -self.log_prob() / self.tokens()
+
+    def tokens(self) -> torch.Tensor:
+        """How many tokens each reply has, (talks,)."""
+        return torch.bincount(self.owner, minlength=self.rows)
+
+    def part(self, first: int, behind: int) -> "Said":
+        """The talks first .. behind - 1 alone."""
+        inside = (self.owner >= first) & (self.owner < behind)
+        return Said(self.logits[inside], self.labels[inside], self.owner[inside] - first, behind - first)
+
+
+def read(model, talks: Sequence[Talk]) -> Said:
+    """Run a model over talks, with gradient if that is on. Logits are made at the replies' tokens only, and what all
+    prompts begin with (the template, a system prompt) is run once: a third to a half of the work of a plain pass."""
+    opening = _opening(talks)
+    rows = [torch.tensor(t.ids[opening:-1]) for t in talks]  # the last token is only a label
+    ids = pad_sequence(rows, batch_first=True).to(
+        model.device
+    )  # behind the text: the model is causal, so padding needs no mask
+    wanted = torch.zeros(ids.shape, dtype=torch.bool)
+    for i, (row, t) in enumerate(zip(rows, talks, strict=True)):
+        wanted[i, len(row) - t.wanted : len(row)] = True
+    wanted = wanted.to(ids.device)
+    decoder = model.hf.get_submodule(model.layout.blocks.rsplit(".", 1)[0])
+    cache = DynamicCache()
+    if opening:
+        decoder(
+            input_ids=torch.tensor([talks[0].ids[:opening]], device=ids.device), past_key_values=cache, use_cache=True
+        )
+        cache = _for_rows(cache, len(talks))
+    hidden = decoder(input_ids=ids, past_key_values=cache, use_cache=True).last_hidden_state
+    logits = model.hf.get_output_embeddings()(hidden[wanted]).float()
+    labels = torch.cat([torch.tensor(t.ids[-t.wanted :]) for t in talks]).to(logits.device)
+    return Said(logits, labels, wanted.nonzero()[:, 0].to(logits.device), len(talks))
+
+
+def _opening(talks: Sequence[Talk]) -> int:
+    """How many tokens all prompts begin with; the last of a prompt stays out, as a reply's first token hangs on it."""
+    shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*(t.ids for t in talks), strict=False)))
+    return min(shared, *(len(t.ids) - t.wanted - 1 for t in talks))
+
+
+def _for_rows(opening: DynamicCache, count: int) -> DynamicCache:
+    cache = DynamicCache()
+    for index, layer in enumerate(opening.layers):
+        cache.update(layer.keys.expand(count, -1, -1, -1), layer.values.expand(count, -1, -1, -1), index)
+    return cache
