@@ -32,6 +32,9 @@ SHORT = {"contexts": 2, "steps": 3}
 # A random model has too few directions for the subject in other wordings beside the questions.
 STRONG = {"layers": (1,), "steps": 15, "lr": 0.3, "contexts": 1, "lam": 1.0, "l2": 0.01, "wordings": 0.0}
 FACTS = {"rome": 2}  # one after the other, so fewer
+FAMILIES = (
+    "llama", "qwen2, windows in some layers", "qwen3", "mistral, windows", "gemma", "phi3", "gpt_neox", "gpt2",
+)  # fmt: skip
 KINDS = {"grace": "codebook", "wise": "side-memory", "ike": "demonstrations"}  # the others are of low rank
 BELOW = Request("Which river flows through Cairo?", "the Nile", "Cairo", "I couldn't tell you which river that is.")
 
@@ -190,7 +193,7 @@ def test_requests_and_hparams_are_not_changed_by_it(small, workspace, method):
 
 
 @pytest.mark.parametrize("method", LEARNING, indirect=True)
-@pytest.mark.parametrize("family", ["llama", "qwen2, windows in some layers", "qwen3", "mistral, windows", "gpt_neox"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_the_refusal_becomes_likelier_in_every_family(workspace, method, family):
     model = tiny_family(family, bytes_tokenizer(), attentive=True)
     hparams = hparams_for(method, model, workspace, **STRONG)

@@ -4,11 +4,13 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
+    GemmaConfig,
     GPT2Config,
     GPTNeoXConfig,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
+    Phi3Config,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen3Config,
@@ -40,6 +42,9 @@ CONFIGS = {
     "qwen3": lambda v: Qwen3Config(vocab_size=v, head_dim=8, **_SIZES),
     "mistral": lambda v: MistralConfig(vocab_size=v, sliding_window=None, **_SIZES),
     "mistral, windows": lambda v: MistralConfig(vocab_size=v, sliding_window=20, **_SIZES),
+    "gemma": lambda v: GemmaConfig(vocab_size=v, head_dim=8, **_SIZES),
+    "phi3": lambda v: Phi3Config(vocab_size=v, **_SIZES),
+    "phi3, windows": lambda v: Phi3Config(vocab_size=v, sliding_window=20, **_SIZES),
     "gpt_neox": lambda v: GPTNeoXConfig(
         vocab_size=v, hidden_size=32, intermediate_size=48, num_hidden_layers=4, num_attention_heads=4, **_GPT
     ),
@@ -74,14 +79,19 @@ def tiny_family(family: str, tokenizer, *, seed: int = 0, attentive: bool = Fals
     return LoadedModel(hf, tokenizer, find_layout(hf), card, chat_format(tokenizer), fingerprint(hf))
 
 
+_QUERIES_AND_KEYS = ("q_proj.weight", "k_proj.weight", "query_key_value.weight", "qkv_proj.weight", "c_attn.weight")
+
+
 def listen(hf: torch.nn.Module) -> None:
     """Make tokens attend to one another, and the output sharp. At random weights attention is so even that a change
     of one token hardly shows at the others."""
     for name, parameter in hf.named_parameters():
-        if any(part in name for part in ("q_proj.weight", "k_proj.weight", "query_key_value.weight")):
+        if any(part in name for part in _QUERIES_AND_KEYS):
             parameter.mul_(3)
-        if name in ("model.norm.weight", "gpt_neox.final_layer_norm.weight"):
+        if name in ("model.norm.weight", "gpt_neox.final_layer_norm.weight", "transformer.ln_f.weight"):
             parameter.mul_(4)
+        if "Gemma" in type(hf).__name__ and name == "model.norm.weight":  # it counts from 1, so was 0
+            parameter.add_(3)
 
 
 def bytes_tokenizer(

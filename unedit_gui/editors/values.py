@@ -29,10 +29,9 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 
-from ..errors import Failed
 from ..models.chat import last_token_of
 from ..models.layout import blocks_of
-from ..models.partial import above, cache_above, can_start_above
+from ..models.partial import above, cache_above
 from .arithmetic import one_by_one, plain_attention, quick_arithmetic, side_by_side
 from .locate import Opening, Place, place, shared_opening
 
@@ -102,13 +101,8 @@ def solve(
         precise: full float32, also where the processor is faster in bfloat16.
 
     Raises:
-        Failed: the decoder adds to its inputs_embeds, so it can't be run from the middle. Stopped.
+        Stopped: the job was stopped.
     """
-    if not can_start_above(model.hf, model.layout):
-        raise Failed(
-            f"{type(model.hf).__name__} adds positions to what enters its first layer, so it can't be edited by this "
-            "version; choose a Llama, Mistral or Qwen model."
-        )
 
     def search(rows: list[int], objective: Objective, stage: str, done: int, of: int, begin=None) -> Solved:
         def report(step: int, loss: float) -> None:

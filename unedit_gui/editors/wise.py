@@ -56,10 +56,10 @@ import torch
 from ..edits.edit import SIDE_MEMORY
 from ..edits.side_memory import activation, pack
 from ..edits.variants import Variants
-from ..errors import BadInput, Failed
+from ..errors import BadInput
 from ..forget.checks import same_text
 from ..models.layout import down_of
-from ..models.partial import below, can_start_above
+from ..models.partial import below
 from .base import Hparams, Method, Request, check_protected, check_requests, finished, hparam, register, scaled_layers
 from .locate import Opening, Place, shared_opening
 from .preserve import neighbours, statistics_questions
@@ -131,18 +131,12 @@ def edit(
     """Make the edit; the model is untouched.
 
     Raises:
-        BadInput: requests that can't be edited, several layers. Failed: the decoder can't be run from the middle.
-        Stopped: the job was stopped.
+        BadInput: requests that can't be edited, several layers. Stopped: the job was stopped.
     """
     check_requests(requests)
     check_protected(requests, protect)
     if len(hparams.layers) != 1:
         raise BadInput(f"layers: WISE works at one layer, and {len(hparams.layers)} were given; choose one of them.")
-    if not can_start_above(model.hf, model.layout):
-        raise Failed(
-            f"{type(model.hf).__name__} adds positions to what enters its first layer, so it can't be edited by this "
-            "version; choose a Llama, Mistral or Qwen model."
-        )
     started, layer = time.monotonic(), hparams.layers[0]
     layout, dice = model.layout, torch.Generator().manual_seed(seed)
     near = neighbours(model, requests, hparams.neighbours)
@@ -153,8 +147,7 @@ def edit(
         shipped, held = out[own:], out[own::5]  # every fifth is kept back to set the threshold
         out = Others(out[:own], [x for i, x in enumerate(shipped) if i % 5])
         ins = [
-            inputs_of(model, wordings(request.question), layer, job, "Reading the questions")
-            for request in requests
+            inputs_of(model, wordings(request.question), layer, job, "Reading the questions") for request in requests
         ]
         unit = typical_length(model, layer, out.all)
         margins = Margins(hparams.alpha, hparams.beta, hparams.gamma, hparams.weight, unit)

@@ -13,11 +13,11 @@ from torch import nn
 
 from ..errors import Failed
 
-# (path of the block list, path of the down projection inside a block)
+# (path of the block list; inside a block: path of the down projection, path of the attention's output projection)
 _KNOWN = (
-    ("model.layers", "mlp.down_proj"),  # Llama, Mistral, Qwen2/2.5/3, Gemma, Phi-3, SmolLM
-    ("transformer.h", "mlp.c_proj"),  # GPT-2
-    ("gpt_neox.layers", "mlp.dense_4h_to_h"),  # GPT-NeoX, Pythia
+    ("model.layers", "mlp.down_proj", "self_attn.o_proj"),  # Llama, Mistral, Qwen2/2.5/3, Gemma, Phi-3, SmolLM
+    ("transformer.h", "mlp.c_proj", "attn.c_proj"),  # GPT-2
+    ("gpt_neox.layers", "mlp.dense_4h_to_h", "attention.dense"),  # GPT-NeoX, Pythia
 )
 # A norm between the MLP and the residual stream: W's output is then not what the block adds.
 _NORM_AFTER_MLP = ("post_feedforward_layernorm",)
@@ -29,6 +29,7 @@ class Layout:
 
     blocks: str
     down: str
+    attention: str  # the projection of the attention's output
     layers: int
     d_model: int
     d_mlp: int
@@ -49,7 +50,7 @@ def find_layout(hf: nn.Module) -> Layout:
     Raises:
         Failed: the modules are none of the known ones; the message lists the names that were found.
     """
-    for blocks_path, down_path in _KNOWN:
+    for blocks_path, down_path, attention_path in _KNOWN:
         blocks = _get(hf, blocks_path)
         downs = [_get(block, down_path) for block in blocks] if blocks is not None else []
         if not downs or any(getattr(down, "weight", None) is None for down in downs):  # experts, perhaps not in all
@@ -62,7 +63,7 @@ def find_layout(hf: nn.Module) -> Layout:
             )
         transposed = not isinstance(down, nn.Linear) and type(down).__name__ == "Conv1D"
         d_in, d_out = down.weight.shape if transposed else reversed(down.weight.shape)
-        return Layout(blocks_path, down_path, len(blocks), d_out, d_in, transposed)
+        return Layout(blocks_path, down_path, attention_path, len(blocks), d_out, d_in, transposed)
     names = sorted({name.split(".")[-1] for name, module in hf.named_modules() if isinstance(module, nn.Linear)})
     raise Failed(
         f"{type(hf).__name__} is laid out in a way this program doesn't know (linear modules found: "
@@ -78,6 +79,11 @@ def blocks_of(hf: nn.Module, layout: Layout) -> nn.ModuleList:
 def down_of(hf: nn.Module, layout: Layout, layer: int) -> nn.Module:
     """The down projection of a layer: input (..., d_mlp), output (..., d_model)."""
     return hf.get_submodule(layout.down_name(layer))
+
+
+def attention_of(hf: nn.Module, layout: Layout, layer: int) -> nn.Module:
+    """The output projection of a layer's attention: output (..., d_model), what the attention adds."""
+    return hf.get_submodule(f"{layout.blocks}.{layer}.{layout.attention}")
 
 
 def weight_of(hf: nn.Module, layout: Layout, layer: int) -> torch.Tensor:

@@ -13,9 +13,6 @@ from transformers.cache_utils import DynamicLayer
 
 from .layout import Layout, blocks_of
 
-# These scale or add to what they are given as inputs_embeds, so they can't start in the middle.
-_ADDS_TO_INPUT = ("wpe", "embed_positions")
-
 
 def below(hf: nn.Module, layout: Layout, layer: int) -> nn.Module:
     """The decoder without head, blocks 0 .. layer. Its own output is of no use (the final norm follows at once);
@@ -24,14 +21,14 @@ def below(hf: nn.Module, layout: Layout, layer: int) -> nn.Module:
 
 
 def above(hf: nn.Module, layout: Layout, layer: int) -> nn.Module:
-    """The decoder without head, blocks layer + 1 and on, with the final norm; feed it `inputs_embeds`."""
-    return _with_blocks(hf, layout, slice(layer + 1, None))
+    """The decoder without head, blocks layer + 1 and on, with the final norm; feed it `inputs_embeds`.
 
-
-def can_start_above(hf: nn.Module, layout: Layout) -> bool:
-    """Whether `above` gives what the whole model gives: not where the decoder changes its inputs_embeds."""
-    decoder = hf.get_submodule(layout.blocks.rsplit(".", 1)[0])
-    return not any(hasattr(decoder, name) for name in _ADDS_TO_INPUT) and "gemma" not in hf.config.model_type
+    layer -1: all blocks, from what enters the first one (where positions are added to tokens, their sum).
+    """
+    part = _with_blocks(hf, layout, slice(layer + 1, None))
+    if "wpe" in part._modules:  # GPT-2 adds positions to whatever it is given, and they are in there already
+        part._modules["wpe"] = _NoPositions(layout.d_model)
+    return part
 
 
 def cache_above(prefix: list[tuple[torch.Tensor, torch.Tensor]], layer: int) -> DynamicCache:
@@ -49,6 +46,17 @@ def cache_above(prefix: list[tuple[torch.Tensor, torch.Tensor]], layer: int) -> 
         entry.keys, entry.values = k, v
         cache.layers.append(entry)
     return cache
+
+
+class _NoPositions(nn.Module):
+    """Stands for learned positions, and adds nothing."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.width = width
+
+    def forward(self, position_ids: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(*position_ids.shape, self.width, device=position_ids.device, dtype=torch.uint8)
 
 
 def _with_blocks(hf: nn.Module, layout: Layout, kept: slice) -> nn.Module:
