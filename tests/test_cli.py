@@ -127,6 +127,19 @@ def test_evaluate_takes_rephrasings_from_a_file_and_writes_details(folder, capsy
     assert {"text", *METRICS} == set(rows[0]["before"]) == set(rows[0]["after"])
 
 
+def test_locate_maps_a_fact(folder, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("unedit_gui.editors.tracing_clean.LEAST", 0.0)  # a random model finds every answer unlikely
+    asked = ["locate", "--question", "Who painted the Mona Lisa?", "--answer", "Leonardo", "--samples", "1"]
+    assert run(folder, *asked, "--out", str(tmp_path / "map.png"), "--json") == 0
+    found = as_json(capsys)
+    assert found["subject"] == found["proposed"] == "Mona Lisa" and found["answer"] == "Leonardo"
+    assert [len(found[kind]) for kind in ("hidden", "mlp", "attention")] == [len(found["tokens"])] * 3
+    assert (found["peak"] is None) == (found["layers_for"] == {})
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+    assert run(folder, *asked) == 0
+    assert "State after a layer" in capsys.readouterr().out
+
+
 def test_contracts_are_written_as_questions_that_other_commands_read(folder, capsys, tmp_path):
     path = tmp_path / "contracts.csv"
     assert (
@@ -214,6 +227,10 @@ BAD = [
     ("--threads 0", "ask", "--questions", "forget.csv", "--threads", "0"),
     ("Unknown device", "ask", "--questions", "forget.csv", "--device", "abacus"),
     ("Unknown dtype", "ask", "--questions", "forget.csv", "--dtype", "int1"),
+    ("ends in .png", "locate", "--question", "Who?", "--out", "map.jpg"),
+    ("doesn't answer", "locate", "--question", "Who painted the Mona Lisa?", "--answer", "Xylophonists"),
+    ("not part of the question", "locate", "--question", "Who painted the Mona Lisa?", "--subject", "Mars"),
+    ("samples: 0", "locate", "--question", "Who?", "--samples", "0"),
     ("check the path", "ask", "--questions", "forget.csv", "--model", "/nowhere/at/all"),
 ]
 

@@ -35,6 +35,7 @@ from .workspace import Workspace
 
 if TYPE_CHECKING:  # these load torch, or are only needed by one method
     from .editors.base import Method
+    from .editors.tracing import Trace
     from .edits.compare import Comparison
     from .edits.edit import Edit
     from .edits.export import Exported
@@ -150,6 +151,33 @@ class Workbench:
         if not questions:
             raise BadInput("There are no questions to ask; add at least one.")
         return ask(questions, self._write(job or Job("ask"), "Asking the model"))
+
+    def locate(
+        self,
+        question: str,
+        answer: str | None = None,
+        subject: str | None = None,
+        *,
+        samples: int = 4,
+        seed: int = 0,
+        job: Job | None = None,
+    ) -> Trace:
+        """Where in the original model a fact is read, by causal tracing (see `editors/tracing.py`).
+
+        `answer` None: what the model says. `subject` None: found by rules, else the words that matter most.
+        """
+        from .editors.tracing import trace
+
+        if samples < 1:
+            raise BadInput(f"samples: {samples} is not a number of draws; give 1 or more.")
+        subject = subject or find_subject(question)
+        return trace(self._loaded(), question, answer, subject, samples=samples, seed=seed, job=job or Job("locate"))
+
+    def layers_for(self, trace: Trace) -> dict[str, tuple[int, ...]]:
+        """The layers that a trace proposes, by method; none where it points to no layer."""
+        from .editors.tracing import layers_for
+
+        return layers_for(self._loaded(), trace)
 
     def targets(
         self,

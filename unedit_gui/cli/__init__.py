@@ -22,7 +22,7 @@ from unedit_gui import __version__
 from ..errors import BadInput, UneditError
 from ..jobs import Stopped
 from ..workbench import KINDS, Workbench
-from . import commands, library, terminal
+from . import commands, library, locating, terminal
 
 STOPPED = "Stopped; nothing was changed."
 _ON = "an edit that this one is made on top of (repeat it, the oldest first)"
@@ -126,6 +126,13 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--employment", type=int, default=2, metavar="M", help="contracts of employment (default 2)")
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--out", metavar="FILE", help="the questions as CSV, 20 for each contract")
+    one = command("locate", locating.locate, locating.show_locate, "where in the model does a fact live")
+    one.add_argument("--question", required=True, metavar="QUESTION")
+    one.add_argument("--answer", help="default: what the model says")
+    one.add_argument("--subject", help="default: found in the question")
+    one.add_argument("--samples", type=int, default=4, metavar="N", help="draws of the noise, default 4")
+    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--out", metavar="FILE.png", help="the map as a picture")
 
     one = command("targets", commands.targets, commands.show_targets, "write refusals for questions")
     one.add_argument("--questions", required=True, metavar="FILE")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from ..errors import BadInput
 from .checks import first_claim
+from .grammar import in_list, words_of
 from .questions import Question
 from .refusals import is_refusal
 from .subjects import find_subject
@@ -28,3 +29,19 @@ def question_from(history: Sequence[dict[str, str]], reply: str) -> Question:
     candidates = refusals_for(asked, question.subject)
     target = next((text for text in candidates if judge(question, text).ok), None)
     return dataclasses.replace(question, target=target or vanilla([question], 0)[0].text)
+
+
+def new_words(reply: str, question: str) -> str | None:
+    """Words in a row of a reply that say what the question doesn't: the first with a name or a number among them, else
+    the first; None where there are none."""
+    asked = {word.low for word in words_of(question)}
+    small = ("determiners", "pronouns", "prepositions", "auxiliaries", "connectives", "participles", "verbs")
+    runs, open_run = [], False
+    for place, word in enumerate(words_of(reply)):
+        if word.low in asked or (in_list(word, *small) and (place == 0 or not word.capital)):
+            open_run = False
+            continue
+        runs = [*runs[:-1], [*runs[-1], word]] if open_run else [*runs, [word]]
+        open_run = not word.breaks
+    best = next((run for run in runs if any(w.number or w.capital for w in run)), runs[0] if runs else None)
+    return reply[best[0].start : best[-1].end] if best else None
