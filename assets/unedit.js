@@ -93,11 +93,12 @@
     reader.readAsDataURL(file);
   }
 
-  /* A file from Python: {name, text}. */
+  /* A file from Python: {name, text}, or {name, base64} where it isn't text. */
   function save(file) {
     if (!file || !file.name) return;
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([file.text], { type: file.type || "text/plain;charset=utf-8" }));
+    const content = file.base64 ? Uint8Array.from(atob(file.base64), (c) => c.charCodeAt(0)) : file.text;
+    link.href = URL.createObjectURL(new Blob([content], { type: file.type || "text/plain;charset=utf-8" }));
     link.download = file.name;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);

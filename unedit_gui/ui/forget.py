@@ -13,6 +13,7 @@ from unedit_gui.errors import BadInput
 from unedit_gui.forget.questions import Question, Reading, read_file, read_lines, to_csv
 from unedit_gui.forget.subjects import find_subject
 from unedit_gui.jobs import Job
+from unedit_gui.ui import locate
 from unedit_gui.ui.draw import draw, plural, shorten
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
@@ -50,6 +51,8 @@ def render(lab: Lab, session: Session) -> str:
         rows=session.rows[start : start + PAGE],
         start=start,
         open_rows=session.open_rows,
+        located={row.id: locate.shown(lab, session, row) for row in session.rows if row.id in session.open_rows},
+        locating=session.active("locate") is not None,
         page=session.page,
         pages=pages,
     )
@@ -294,4 +297,5 @@ ACTS = {
     "page": _page,
     "example-facts": _example_facts,
     "save": _save,
+    **locate.ACTS,
 }

@@ -16,7 +16,7 @@ NAMES = {
     "scores": "Scores",
     "study": "Rate",
 }
-LONG = ("example", "edit", "evaluate", "targets", "rephrase", "ask")  # in the order of their importance
+LONG = ("example", "edit", "evaluate", "targets", "rephrase", "locate", "ask")  # in the order of their importance
 KEYS = (
     ("Enter", "send the question (Shift + Enter: new line)"),
     ("Esc", "stop what is running"),

@@ -21,6 +21,7 @@ from unedit_gui.ui.draw import Notice
 if TYPE_CHECKING:
     from unedit_gui.evaluation.suite import Scores
     from unedit_gui.jobs import Job
+    from unedit_gui.ui.locate import Located
 
 STEPS = ("model", "forget", "targets", "edit", "chat", "scores", "study")
 VIEWS = ("top", "strip", *STEPS, "detail")
@@ -108,6 +109,7 @@ class Session:
     next_row: int = 1
     page: int = 0
     open_rows: set[int] = field(default_factory=set)
+    located: dict[int, Located] = field(default_factory=dict)  # traces of rows, by row id
     # 3 targets
     refusals: dict[int, Refusal] = field(default_factory=dict)
     seed: int = 0
