@@ -132,3 +132,42 @@ def test_what_edits_cannot_do_is_one_line(folder, capsys, arguments, said):
     assert run(folder, "edits", *arguments) == 2
     told = capsys.readouterr().err
     assert said in told and told.count("\n") == 1
+
+
+# ------------------------------------------------------------------ EasyEdit
+
+ROME = "alg_name: ROME\nmodel_name: x\nlayers: [1]\nv_num_grad_steps: 2\nfact_token: subject_last\nv_lr: 5e-1\n"
+
+
+def test_a_file_of_easyedits_names_method_and_settings(folder, capsys, tmp_path):
+    (tmp_path / "rome.yaml").write_text(ROME)
+    given = ("--questions", "forget.csv", "--targets", "given", "--hparams", str(tmp_path / "rome.yaml"))
+    assert run(folder, "edit", *given, "--set", "neighbours=0", "--out", str(tmp_path / "a"), "--json") == 0
+    found = as_json(capsys)
+    assert found["method"] == "rome" and found["layers"] == [1] and found["hparams"]["steps"] == 2
+    assert found["hparams"]["neighbours"] == 0
+    rows = {row["key"]: row for row in found["file"]}
+    assert rows["v_num_grad_steps"]["setting"] == "steps" and rows["fact_token"]["setting"] is None
+    assert run(folder, "edit", *given, "--out", str(tmp_path / "b")) == 0
+    assert "Not used: fact_token (an edit sits at the last token of the subject)." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (("--hparams", "rome.yaml", "--method", "memit"), "is for rome; leave one of them out"),
+        (("--hparams", "nowhere.yaml"), "no readable file"),
+        (("--hparams", "bad.yaml"), "is no YAML"),
+        ((), "--method is missing"),
+        (("--method", "rome", "--engine", "easyedit"), "clone github.com/zjunlp/EasyEdit"),
+        (("--method", "grace", "--engine", "easyedit"), "rome, memit, alphaedit; grace runs on Unedit's own"),
+    ],
+)
+def test_what_edit_cannot_take_of_easyedits_is_one_line(folder, capsys, tmp_path, monkeypatch, arguments, said):
+    monkeypatch.delenv("EASYEDIT_PATH", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rome.yaml").write_text(ROME)
+    (tmp_path / "bad.yaml").write_bytes(b"\xff\x00")
+    assert run(folder, "edit", "--questions", "forget.csv", *arguments, "--out", str(tmp_path / "x")) == 2
+    told = capsys.readouterr().err
+    assert said in told and told.count("\n") == 1

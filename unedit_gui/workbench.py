@@ -35,6 +35,7 @@ from .workspace import Workspace
 
 if TYPE_CHECKING:  # these load torch, or are only needed by one method
     from .editors.base import Method
+    from .editors.easyedit_files import Translated
     from .editors.tracing import Trace
     from .edits.compare import Comparison
     from .edits.edit import Edit
@@ -49,6 +50,7 @@ if TYPE_CHECKING:  # these load torch, or are only needed by one method
     from .models.writing import Write
     from .study.ratings import Ratings
 
+ENGINES = ("unedit", "easyedit")  # whose programs make an edit
 KINDS = ("self-improved", "vanilla", "given")
 ANSWER_TOKENS = 64  # the length at which REFERENCE.md, section 3, cuts a reply that is scored
 
@@ -226,6 +228,27 @@ class Workbench:
 
         return hparams_from(self._method(method).name, self._loaded(), dict(overrides or {}))
 
+    def check_engine(self, engine: str, method: str) -> Callable[..., Edit]:
+        """The function that makes an edit with an engine; BadInput if that isn't here, or doesn't have the method."""
+        if engine not in ENGINES:
+            raise BadInput(f"There is no engine called {engine!r}; choose one of {', '.join(ENGINES)}.")
+        if engine == "unedit":
+            return self._method(method).edit
+        from .editors.easyedit import editor
+
+        return editor(method)
+
+    def read_hparams(self, source: Path | str | bytes, name: str = "the file") -> Translated:
+        """An EasyEdit hyperparameter file (YAML) for the loaded model: its method, its settings as `edit` takes them,
+        and what became of each line (without a model the method and the file's own values alone).
+
+        BadInput where it can't be read, or names what the model doesn't have.
+        """
+        from .editors.easyedit_files import load, translate
+
+        content = source if isinstance(source, bytes) else load(Path(source))
+        return translate(content, name if isinstance(source, bytes) else Path(source).name, self.model)
+
     def edit(
         self,
         questions: Sequence[Question],
@@ -237,6 +260,7 @@ class Workbench:
         on: Edit | Sequence[Edit] = (),
         seed: int = 0,
         name: str | None = None,
+        engine: str = "unedit",
         job: Job | None = None,
     ) -> Edit:
         """Make the model forget, and return that as an `Edit`; the model's own weights are as before.
@@ -249,6 +273,8 @@ class Workbench:
             hparams: a dict of overrides, or what `hparams()` returned; None for the model's defaults.
             protect: facts that must stay as they are.
             on: earlier edits, oldest first, that this one is made on top of.
+            engine: "unedit", or "easyedit": EasyEdit's own ROME, MEMIT or AlphaEdit from the source that
+                `EASYEDIT_PATH` names. Its `hparams` have the names of EasyEdit's YAML files.
 
         Raises BadInput in one sentence for anything that can't be edited, before any work is done.
         """
@@ -256,7 +282,7 @@ class Workbench:
         from .edits.variants import Variants
         from .models.seal import seal
 
-        model, chosen = self._loaded(), self._method(method)
+        model, make = self._loaded(), self.check_engine(engine, method)
         on = tuple(on) if isinstance(on, Sequence) else (on,)
         on = tuple(dict.fromkeys(part for earlier in on for part in self.stack(earlier)))
         for earlier in on:
@@ -266,7 +292,7 @@ class Workbench:
             raise BadInput(f"There is no kind of target called {targets!r}; choose one of {', '.join(KINDS)}.")
         questions, protect = self.with_subjects(questions), self.with_subjects(protect)
         check_forget_set(questions, protect, targets_given=targets == "given")
-        if hparams is None or isinstance(hparams, Mapping):
+        if engine == "unedit" and (hparams is None or isinstance(hparams, Mapping)):
             hparams = self.hparams(method, hparams)
         job = job or Job("edit")
         self._sealed = self._sealed or seal(model, job)
@@ -275,7 +301,7 @@ class Workbench:
             for q, target in zip(questions, self.targets(questions, targets, seed=seed, job=job), strict=True)
         ]
         where = dict(workspace=self.workspace, protect=protect, on=on, seed=seed, name=name)
-        edit = chosen.edit(model, requests, hparams, job, **where)
+        edit = make(model, requests, hparams, job, **where)
         self._below[edit.id] = on
         return edit
 

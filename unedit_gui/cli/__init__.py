@@ -21,7 +21,7 @@ from unedit_gui import __version__
 
 from ..errors import BadInput, UneditError
 from ..jobs import Stopped
-from ..workbench import KINDS, Workbench
+from ..workbench import ENGINES, KINDS, Workbench
 from . import commands, library, locating, terminal
 
 STOPPED = "Stopped; nothing was changed."
@@ -142,7 +142,9 @@ def parser() -> argparse.ArgumentParser:
 
     one = command("edit", commands.edit, commands.show_edit, "make the model forget")
     one.add_argument("--questions", required=True, metavar="FILE", help="what to forget")
-    one.add_argument("--method", required=True, help="rome, memit, alphaedit, grace, wise or ike")
+    one.add_argument("--method", help="rome, memit, alphaedit, grace, wise or ike")
+    one.add_argument("--hparams", metavar="FILE", help="an EasyEdit file (YAML) with method and settings")
+    one.add_argument("--engine", default="unedit", choices=ENGINES, help="whose program makes the edit")
     one.add_argument("--targets", default="self-improved", choices=KINDS)
     one.add_argument("--out", required=True, metavar="DIR", help="a new or empty folder for the edit")
     one.add_argument("--protect", metavar="FILE", help="facts that must stay")

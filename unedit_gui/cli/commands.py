@@ -21,7 +21,7 @@ from ..forget.checks import check_forget_set
 from ..forget.questions import Question, read_file, to_csv
 from ..jobs import Job
 from ..workbench import Workbench
-from . import terminal
+from . import engine, terminal
 
 if TYPE_CHECKING:
     from ..edits.edit import Edit
@@ -214,14 +214,15 @@ def edit(options: argparse.Namespace, session: Session) -> dict[str, Any]:
     check_forget_set(questions, protect, targets_given=options.targets == "given")
     overrides = _settings(options.set)
     session.stack(options.on)  # a damaged one is found before anything is loaded
-    if options.method not in bench.methods():
-        raise BadInput(f"--method {options.method}: choose one of {', '.join(bench.methods())}.")
+    method = engine.method_of(options, bench)
     session.load()
+    overrides, lines = engine.with_file(options, bench, overrides)
     made = bench.edit(
         questions,
-        options.method,
+        method,
         targets=options.targets,
         hparams=overrides,
+        engine=options.engine,
         protect=protect,
         on=session.stack(options.on),
         seed=options.seed,
@@ -244,6 +245,8 @@ def edit(options: argparse.Namespace, session: Session) -> dict[str, Any]:
         "hparams": made.manifest["hparams"],
         "on": made.manifest["on"],
         "protected": len(protect),
+        "engine": options.engine,
+        "file": lines,
         "requests": made.requests,
     }
 
@@ -252,6 +255,7 @@ def show_edit(result: dict[str, Any]) -> str:
     rows = [[r["question"], r["subject"], r["target_new"]] for r in result["requests"]]
     text = terminal.table(["question", "subject", "target"], rows)
     note = f"Note: {result['caution']}\n" if result["caution"] else ""
+    note += "".join(f"Not used: {r['key']} ({r['remark']}).\n" for r in result["file"] if r["setting"] is None)
     return f"{text}\n\n{result['summary']}\n{note}Saved as {result['edit']} in {result['out']}."
 
 

@@ -1,8 +1,9 @@
 """Edits leave the program: as a LoRA adapter for PEFT, as a checkpoint for transformers, as a manifest.
 
 A low-rank edit says W' = W + left @ right^T, and a LoRA adapter W' = W + (alpha / r) B A. So B = left, A = right^T and
-alpha = r is the same change, exactly, and the deltas of stacked edits are one delta whose factors stand side by side.
-Layers differ in rank, so `rank_pattern` and `alpha_pattern` name each one's own and the scale is 1 everywhere.
+alpha = r is the same change, exactly (an edit by GA, GD, KL or DPO is LoRA to begin with; its scale goes into B), and
+the deltas of stacked edits are one delta whose factors stand side by side. Layers differ in rank, so `rank_pattern` and
+`alpha_pattern` name each one's own and the scale is 1 everywhere.
 
 What is written is there whole or not at all, and nothing that exists is written over. Edits that decide reply by
 reply (GRACE, WISE, IKE) change no weight: there is nothing that such a file could hold, and they are refused.
@@ -24,11 +25,10 @@ from safetensors.torch import save_file
 from ..errors import BadInput, Failed
 from ..workspace import safe_name
 from . import card
-from .edit import LOW_RANK, Edit
+from .edit import WEIGHTS, Edit
 
 FORMS = ("peft", "merged", "manifest")
 SHARD = 2**30  # bytes of a checkpoint's file at most: between two of them a stop is looked at
-_WEIGHTS = frozenset({LOW_RANK})
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def why_not(edits: Sequence[Edit], form: str) -> str:
     if form == "manifest":
         return ""
     for edit in edits:
-        if edit.kind not in _WEIGHTS:
+        if edit.kind not in WEIGHTS:
             return (
                 f"{edit.name} can't be exported as {card.NAMES[form]}: {edit.method_label} decides reply by reply and "
                 "changes no weight. Hand on the edit itself (its folder, or the zip file that the page offers), or "
