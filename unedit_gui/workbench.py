@@ -44,6 +44,7 @@ if TYPE_CHECKING:  # these load torch, or are only needed by one method
     from .evaluation.rephrase import Rephrased
     from .evaluation.suite import Scores
     from .forget.contracts import ContractSet
+    from .forget.merging import Group
     from .forget.targets import Target
     from .models.generation import Reply, Sampling
     from .models.loading import LoadedModel, ModelCard
@@ -51,7 +52,7 @@ if TYPE_CHECKING:  # these load torch, or are only needed by one method
     from .study.ratings import Ratings
 
 ENGINES = ("unedit", "easyedit")  # whose programs make an edit
-KINDS = ("self-improved", "vanilla", "given")
+KINDS = ("self-improved", "vanilla", "avoidant", "incorrect", "dummy", "given")  # of targets, see forget/targets
 ANSWER_TOKENS = 64  # the length at which REFERENCE.md, section 3, cuts a reply that is scored
 
 History = list[dict[str, str]]
@@ -181,28 +182,34 @@ class Workbench:
 
         return layers_for(self._loaded(), trace)
 
+    def merged(self, questions: Sequence[Question], k: int) -> list[Group]:
+        """The questions in groups of k, alike ones together: one request each, with one target (forget/merging.py)."""
+        from .forget.merging import merge
+
+        return merge(self.with_subjects(questions), k)
+
     def targets(
         self,
         questions: Sequence[Question],
         kind: str = "self-improved",
         *,
+        merge: int = 1,
         seed: int = 0,
         job: Job | None = None,
     ) -> list[Target]:
-        """One refusal per question for the model to learn (see `forget/targets.py`). Changes nothing."""
-        from .forget import targets as writing
+        """One target per question for the model to learn (see `forget/targets`). Changes nothing.
+
+        merge: how many questions share one, as in `edit`; those of a group (`merged`) get the same.
+        """
+        from .forget.targets import needs_model, write_targets
 
         if kind not in KINDS:
             raise BadInput(f"There is no kind of target called {kind!r}; choose one of {', '.join(KINDS)}.")
         if not questions:
             raise BadInput("There are no questions to write targets for; add at least one.")
-        questions = self.with_subjects(questions)
-        if kind == "given":
-            return writing.given(questions)
-        if kind == "vanilla":
-            return writing.vanilla(questions, seed)
         job = job or Job("targets")
-        return writing.self_improved(questions, self._write(job, "Writing refusals"), seed, job=job)
+        write = self._write(job, "Writing targets") if needs_model(kind) else None
+        return write_targets(self.merged(questions, merge), kind, write, seed, job)
 
     def rephrase(
         self, questions: Sequence[Question], *, n: int = 2, seed: int = 0, job: Job | None = None
@@ -255,6 +262,7 @@ class Workbench:
         method: str,
         *,
         targets: str = "self-improved",
+        merge: int = 1,
         hparams: Any = None,
         protect: Sequence[Question] = (),
         on: Edit | Sequence[Edit] = (),
@@ -268,8 +276,9 @@ class Workbench:
         Args:
             questions: what to forget; a missing subject is looked for in the question.
             method: a key of `methods()`.
-            targets: "self-improved" (the model writes its refusals), "vanilla" (lines of a fixed set) or
-                "given" (each question's own `target`).
+            targets: "self-improved" (the model writes its refusals), "vanilla" (lines of a fixed set), "avoidant",
+                "incorrect", "dummy" or "given" (each question's own `target`); see `forget/targets`.
+            merge: how many questions become one request with one shared target; 1: each is its own.
             hparams: a dict of overrides, or what `hparams()` returned; None for the model's defaults.
             protect: facts that must stay as they are.
             on: earlier edits, oldest first, that this one is made on top of.
@@ -288,6 +297,8 @@ class Workbench:
         for earlier in on:
             self._check_base(earlier)
         Variants.everywhere(model, on)  # tells what can't be built on
+        if engine != "unedit" and merge != 1:
+            raise BadInput("EasyEdit's own methods edit one subject at a time, so they merge nothing; leave merge at 1.")
         if targets not in KINDS:
             raise BadInput(f"There is no kind of target called {targets!r}; choose one of {', '.join(KINDS)}.")
         questions, protect = self.with_subjects(questions), self.with_subjects(protect)
@@ -295,10 +306,13 @@ class Workbench:
         if engine == "unedit" and (hparams is None or isinstance(hparams, Mapping)):
             hparams = self.hparams(method, hparams)
         job = job or Job("edit")
+        merged = [group for group in self.merged(questions, merge) if len(group.places) > 1]
+        groups = {place: number for number, group in enumerate(merged) for place in group.places}
+        taught = self.targets(questions, targets, merge=merge, seed=seed, job=job)
         self._sealed = self._sealed or seal(model, job)
         requests = [
-            Request(q.question, q.answer, q.subject, target.text, q.rephrases)
-            for q, target in zip(questions, self.targets(questions, targets, seed=seed, job=job), strict=True)
+            Request(q.question, q.answer, q.subject, target.text, q.rephrases, groups.get(i))
+            for i, (q, target) in enumerate(zip(questions, taught, strict=True))
         ]
         where = dict(workspace=self.workspace, protect=protect, on=on, seed=seed, name=name)
         edit = make(model, requests, hparams, job, **where)

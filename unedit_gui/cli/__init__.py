@@ -25,6 +25,7 @@ from ..workbench import ENGINES, KINDS, Workbench
 from . import commands, library, locating, terminal
 
 STOPPED = "Stopped; nothing was changed."
+_MERGE = "merge K questions into one request with one shared target (default: 1, each by itself)"
 _ON = "an edit that this one is made on top of (repeat it, the oldest first)"
 
 
@@ -136,7 +137,9 @@ def parser() -> argparse.ArgumentParser:
 
     one = command("targets", commands.targets, commands.show_targets, "write refusals for questions")
     one.add_argument("--questions", required=True, metavar="FILE")
-    one.add_argument("--kind", default="self-improved", choices=("vanilla", "self-improved"))
+    one.add_argument("--kind", default="self-improved", choices=KINDS)
+    one.add_argument("--beside", choices=KINDS, help="a second kind, shown beside the first")
+    one.add_argument("--merge", type=int, default=1, metavar="K", help=_MERGE)
     one.add_argument("--out", metavar="FILE", help="the questions with their targets, as CSV")
     one.add_argument("--seed", type=int, default=0)
 
@@ -146,6 +149,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--hparams", metavar="FILE", help="an EasyEdit file (YAML) with method and settings")
     one.add_argument("--engine", default="unedit", choices=ENGINES, help="whose program makes the edit")
     one.add_argument("--targets", default="self-improved", choices=KINDS)
+    one.add_argument("--merge", type=int, default=1, metavar="K", help=_MERGE)
     one.add_argument("--out", required=True, metavar="DIR", help="a new or empty folder for the edit")
     one.add_argument("--protect", metavar="FILE", help="facts that must stay")
     one.add_argument("--on", action="append", default=[], metavar="EDIT", help=_ON)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
 from ..forget.checks import check_forget_set
+from ..forget.merging import joined
 from ..forget.questions import Question, read_file, to_csv
 from ..jobs import Job
 from ..workbench import Workbench
@@ -25,6 +26,7 @@ from . import engine, terminal
 
 if TYPE_CHECKING:
     from ..edits.edit import Edit
+    from ..forget.targets import Target
 
 
 class Session:
@@ -176,33 +178,59 @@ def show_contracts(result: dict[str, Any]) -> str:
 
 
 def targets(options: argparse.Namespace, session: Session) -> dict[str, Any]:
-    """Write refusals, and the questions with them to --out."""
+    """Write targets, and the questions with them to --out."""
     questions = session.bench.with_subjects(session.questions(options.questions))
     _check_file(options.out)
-    bench = session.load() if options.kind == "self-improved" else session.bench
-    found = bench.targets(questions, options.kind, seed=options.seed, job=session.job("targets"))
+    groups = session.bench.merged(questions, options.merge)
+    from ..forget.targets import needs_model
+
+    kinds = [kind for kind in (options.kind, options.beside) if kind]
+    bench = session.load() if any(map(needs_model, kinds)) else session.bench
+    how = dict(merge=options.merge, seed=options.seed)
+    found, *others = (bench.targets(questions, kind, **how, job=session.job("targets")) for kind in kinds)
     if options.out:
         filled = [replace(q, target=target.text) for q, target in zip(questions, found, strict=True)]
         bench.workspace.write_atomically(options.out, to_csv(filled))
-    rows = [
-        {
-            "question": q.question,
-            "answer": q.answer,
-            "subject": q.subject,
-            "target": target.text,
-            "ok": target.verdict.ok,
-            "reason": target.verdict.reason,
-            "source": target.source,
-        }
-        for q, target in zip(questions, found, strict=True)
-    ]
-    return {"kind": options.kind, "seed": options.seed, "out": options.out, "targets": rows}
+    rows = []
+    for place, (q, target) in enumerate(zip(questions, found, strict=True)):
+        rows.append({"question": q.question, "answer": q.answer, "subject": q.subject, **_target(target)})
+        for other in others:
+            rows[-1]["beside"] = _target(other[place])
+    return {
+        "kind": options.kind,
+        "beside": options.beside,
+        "seed": options.seed,
+        "merge": options.merge,
+        "out": options.out,
+        "targets": rows,
+        "groups": [_group(group.prompt, group.places) for group in groups if len(group.places) > 1],
+    }
+
+
+def _target(target: Target) -> dict[str, Any]:
+    verdict = target.verdict
+    return {"target": target.text, "ok": verdict.ok, "reason": verdict.reason, "source": target.source}
+
+
+def _group(prompt: str, places: Sequence[int]) -> dict[str, Any]:
+    """Merged questions: the prompt that they make, and which of the list they are, counted from 0."""
+    return {"prompt": prompt, "questions": list(places)}
 
 
 def show_targets(result: dict[str, Any]) -> str:
+    columns = ["question", "target", "check"]
     rows = [[r["question"], r["target"], r["reason"] or "ok"] for r in result["targets"]]
-    text = terminal.table(["question", "target", "check"], rows)
+    if result["beside"]:
+        columns = ["question", result["kind"], "check", result["beside"], "check"]
+        for row, r in zip(rows, result["targets"], strict=True):
+            row += [r["beside"]["target"], r["beside"]["reason"] or "ok"]
+    text = terminal.table(columns, rows) + _merged_lines(result["groups"])
     return text + (f"\n\nWritten to {result['out']}." if result["out"] else "")
+
+
+def _merged_lines(groups: Sequence[dict[str, Any]]) -> str:
+    """What was merged, a line for each group."""
+    return "".join(f"{'' if i else chr(10)}\nMerged {i + 1}: {g['prompt']}" for i, g in enumerate(groups))
 
 
 def edit(options: argparse.Namespace, session: Session) -> dict[str, Any]:
@@ -212,6 +240,7 @@ def edit(options: argparse.Namespace, session: Session) -> dict[str, Any]:
     questions = bench.with_subjects(session.questions(options.questions))
     protect = session.questions(options.protect)
     check_forget_set(questions, protect, targets_given=options.targets == "given")
+    bench.merged(questions, options.merge)
     overrides = _settings(options.set)
     session.stack(options.on)  # a damaged one is found before anything is loaded
     method = engine.method_of(options, bench)
@@ -221,6 +250,7 @@ def edit(options: argparse.Namespace, session: Session) -> dict[str, Any]:
         questions,
         method,
         targets=options.targets,
+        merge=options.merge,
         hparams=overrides,
         engine=options.engine,
         protect=protect,
@@ -248,6 +278,10 @@ def edit(options: argparse.Namespace, session: Session) -> dict[str, Any]:
         "engine": options.engine,
         "file": lines,
         "requests": made.requests,
+        "groups": [
+            _group(joined([r["question"] for r in group]), [made.requests.index(r) for r in group])
+            for group in made.groups
+        ],
     }
 
 
@@ -256,6 +290,7 @@ def show_edit(result: dict[str, Any]) -> str:
     text = terminal.table(["question", "subject", "target"], rows)
     note = f"Note: {result['caution']}\n" if result["caution"] else ""
     note += "".join(f"Not used: {r['key']} ({r['remark']}).\n" for r in result["file"] if r["setting"] is None)
+    text += _merged_lines(result["groups"])
     return f"{text}\n\n{result['summary']}\n{note}Saved as {result['edit']} in {result['out']}."
 
 

@@ -16,13 +16,17 @@ from ..forget.checks import same_text
 
 @dataclass(frozen=True)
 class Request:
-    """One fact to forget: the question, its true answer, the subject (a span of the question) and the refusal."""
+    """One fact to forget: the question, its true answer, the subject (a span of the question) and the refusal.
+
+    Questions with the same `group` are merged: they share one refusal and one new value. None: by itself.
+    """
 
     question: str
     answer: str
     subject: str
     target_new: str
     rephrases: tuple[str, ...] = ()
+    group: int | None = None
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,8 @@ def check_requests(requests: Sequence[Request]) -> None:
     """Refuse what no editor can work on.
 
     Raises:
-        BadInput: none at all, a subject that isn't part of its question, an empty target, a question twice.
+        BadInput: none at all, a subject that isn't part of its question, an empty target, a question twice, merged
+            questions with different targets.
     """
     if not requests:
         raise BadInput("There is nothing to forget; give at least one question.")
@@ -157,6 +162,10 @@ def check_requests(requests: Sequence[Request]) -> None:
         if request.question in seen:
             raise BadInput(f"The question {request.question!r} is there twice; remove one.")
         seen.add(request.question)
+    shared: dict[int, str] = {}
+    for request in requests:
+        if request.group is not None and shared.setdefault(request.group, request.target_new) != request.target_new:
+            raise BadInput(f"The question {request.question!r} is merged with others and has another target than they.")
 
 
 def check_protected(requests: Sequence[Request], protect: Sequence) -> None:

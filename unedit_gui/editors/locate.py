@@ -42,10 +42,14 @@ _MARK = "unedit mark"
 
 @dataclass(frozen=True)
 class Place:
-    """One request in one context: prompt token ids, and the index of the edit position in them."""
+    """One request in one context: prompt token ids, and the index of the edit position in them.
+
+    `others`: further positions behind it, those of the other subjects in a merged prompt.
+    """
 
     ids: list[int]
     position: int
+    others: tuple[int, ...] = ()
 
 
 def histories(question: str, contexts: int) -> list[History]:

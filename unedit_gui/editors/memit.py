@@ -28,6 +28,7 @@ import torch
 from ..edits.variants import Variants
 from .base import Method, Request, ValueHparams, check_requests, finish, hparam, register, walked_layers
 from .locate import keys_and_outputs, places, subject_places
+from .merged import groups_of, mean_value, membership, searched
 from .preserve import neighbours, preserved
 from .spread import spread
 from .values import FEW, Objective, solve
@@ -76,21 +77,19 @@ def edit(
     started = time.monotonic()
     near = neighbours(model, requests, hparams.neighbours)
     C = preserved(model, requests, hparams.layers, workspace=workspace, protect=protect, near=near, job=job)
-    spots = places(model, requests, hparams.contexts)
+    spots, groups = places(model, requests, hparams.contexts), groups_of(requests)
     last = hparams.layers[-1]
     with Variants.everywhere(model, on):
         _, h = keys_and_outputs(model, [row[0] for row in spots], [last], job=job)
         solved = solve(
             model,
-            spots,
-            [r.target_new for r in requests],
-            [r.subject for r in requests],
+            *searched(model, requests, spots),
             last,
             Objective.of(hparams, len(requests)),
-            h[last],
+            mean_value(h[last], groups),
             job=job,
         )
-        z = h[last] + solved.delta.double()
+        z = h[last] + solved.delta.double() @ membership(groups).to(h[last])
         factors = spread(
             model,
             spots,
@@ -100,6 +99,7 @@ def edit(
             job,
             wordings=subject_places(model, requests),
             weight=hparams.wordings * min(1.0, FEW / len(requests)) ** 0.5,
+            groups=groups,
         )
     return finish(
         model,

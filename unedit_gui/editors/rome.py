@@ -29,6 +29,7 @@ from ..errors import BadInput
 from ..models.layout import weight_of
 from .base import Method, Request, ValueHparams, check_requests, finish, hparam, register, scaled_layers
 from .locate import keys_and_outputs, places
+from .merged import groups_of, mean_value, searched
 from .preserve import neighbours, preserved
 from .spread import applied
 from .values import Objective, solve
@@ -75,24 +76,24 @@ def edit(
                 W = W + (factors[0].double() @ factors[1].double().T).to(W)
     left = torch.zeros(model.layout.d_model, 0, dtype=torch.float64, device=W.device)
     right = torch.zeros(model.layout.d_mlp, 0, dtype=torch.float64, device=W.device)
-    for index, request in enumerate(requests):
-        job.progress("Editing fact by fact", index, len(requests), request.subject)
-        spots = places(model, [request], hparams.contexts)
+    groups = groups_of(requests)
+    for index, group in enumerate(groups):
+        together = [requests[i] for i in group]
+        job.progress("Editing fact by fact", index, len(groups), ", ".join(r.subject for r in together))
+        spots = places(model, together, hparams.contexts)
         with Variants.everywhere(model, on), applied(model, {layer: (left, right)}):
-            keys, outputs = keys_and_outputs(model, spots[0], [layer], job=job)
-            k = keys[layer].mean(1)
+            keys, outputs = keys_and_outputs(model, [spot for row in spots for spot in row], [layer], job=job)
+            k = keys[layer].reshape(len(keys[layer]), len(group), -1).mean(2)
             v0 = W @ k + left @ (right.T @ k)
             solved = solve(
                 model,
-                spots,
-                [request.target_new],
-                [request.subject],
+                *searched(model, together, spots),
                 layer,
                 Objective.of(hparams),
-                outputs[layer][:, :1],
+                mean_value(outputs[layer][:, :: hparams.contexts], [list(range(len(group)))]),
                 job=job,
             )
-        new_left, new_right = solve_layer(k, v0 + solved.delta[:, 0].double(), v0, C)
+        new_left, new_right = solve_layer(k, v0 + solved.delta.double(), v0, C)
         left, right = torch.cat([left, new_left], 1), torch.cat([right, new_right], 1)
     return finish(
         model,
@@ -112,11 +113,16 @@ def edit(
 def solve_layer(
     k: torch.Tensor, v_star: torch.Tensor, v: torch.Tensor, C: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Factors (left (d_model, 1), right (d_mlp, 1)) of Delta = (v* - v) u^T / (k . u), v = W k, in float64."""
-    C = C.double()
+    """Factors (left (d_model, 1), right (d_mlp, 1)) of Delta = (v* - v) u^T / (k . u), v = W k, in float64.
+
+    Keys of merged questions are columns of k (d_mlp, n), with v* - v the same for all: then k_i . u is 1 for each of
+    them, with u = C^-1 k (k^T C^-1 k)^-1 1, the smallest such u as C measures it.
+    """
+    C, k = C.double(), k.double().reshape(len(k), -1)
     floor = 1e-6 * C.diagonal().mean()
-    u = torch.linalg.solve(C + floor * torch.eye(len(C), dtype=C.dtype, device=C.device), k.double())
-    return (v_star - v)[:, None], (u / (k @ u))[:, None]
+    C_k = torch.linalg.solve(C + floor * torch.eye(len(C), dtype=C.dtype, device=C.device), k)
+    u = C_k @ torch.linalg.solve(k.T @ C_k, torch.ones(k.shape[1], 1, dtype=k.dtype, device=k.device))
+    return (v_star - v).reshape(len(v), -1)[:, :1], u
 
 
 METHOD = register(

@@ -14,6 +14,7 @@ import torch
 
 from ..models.layout import down_of
 from .locate import Place, keys_and_outputs
+from .merged import membership
 
 # (layer, K (d_mlp, n), R (d_model, n)) -> factors left (d_model, r), right (d_mlp, r) of the layer's delta
 SolveLayer = Callable[[int, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
@@ -29,17 +30,22 @@ def spread(
     *,
     wordings: Sequence[Sequence[Place]] = (),
     weight: float = 0.0,
+    groups: Sequence[Sequence[int]] | None = None,
 ):
     """Factors per layer so that the block output of the last layer at the edit positions becomes z.
 
     K is the mean of a request's keys over its contexts; R = (z - h) / layers left, h taken in the plain context.
     `wordings`: per request its subject in other wordings, whose keys are to bring R too; each counts `weight`.
+    `groups`: requests that were merged; each has a key of its own, and they share one R, the mean of theirs.
     """
     contexts, n = len(spots[0]), len(spots)
     flat = [spot for row in spots for spot in row]
     more = [spot for row in wordings for spot in row] if weight else []
-    # Columns of K that belong to the same request share its R: R' = R S, so that Delta keeps rank n.
-    S = torch.cat([torch.eye(n), weight**0.5 * torch.eye(n).repeat_interleave(len(more) // n, dim=1)], dim=1)
+    # Columns of K that belong to the same request, or to merged ones, share an R: R' = R S. So Delta's rank is no more
+    # than the number of groups.
+    member = membership(groups or [[i] for i in range(n)])
+    S = torch.cat([member, weight**0.5 * member.repeat_interleave(len(more) // n, dim=1)], dim=1)
+    mean = (member / member.sum(1, keepdim=True)).T
     factors: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
     for index, layer in enumerate(layers):
         job.progress("Solving for the weights", index, len(layers), f"layer {layer}")
@@ -47,7 +53,7 @@ def spread(
             keys, outputs = keys_and_outputs(model, [*flat, *more], sorted({layer, layers[-1]}), job=job)
         K = keys[layer][:, : len(flat)].reshape(-1, n, contexts).mean(-1)
         h = outputs[layers[-1]][:, : len(flat)].reshape(-1, n, contexts)[..., 0]
-        R, S = (z.to(h) - h) / (len(layers) - index), S.to(h)
+        R, S = (z.to(h) - h) @ mean.to(h) / (len(layers) - index), S.to(h)
         _, right = solve(layer, torch.cat([K, weight**0.5 * keys[layer][:, len(flat) :]], dim=1), R @ S)
         factors[layer] = R, right @ S.T
     return factors

@@ -82,7 +82,7 @@ def solve(
     model,
     spots: list[list[Place]],
     targets: Sequence[str],
-    subjects: Sequence[str],
+    subjects: Sequence[str | tuple[str, ...]],
     layer: int,
     objective: Objective,
     v0: torch.Tensor,
@@ -94,8 +94,9 @@ def solve(
     """Optimise delta for every request.
 
     Args:
-        spots: per request its places, one per context (the same number for all).
+        spots: per request its places, one per context; of merged questions those of each one.
         targets: the refusals; the end of turn is added here, else replies run on.
+        subjects: what each request is about; a tuple where questions were merged.
         layer: the block to whose output delta is added.
         v0: (d_model, n) the block outputs, whose lengths scale step, clamp and weight decay.
         precise: full float32, also where the processor is faster in bfloat16.
@@ -115,7 +116,8 @@ def solve(
             batch = _Batch(model, *given, layer, run, echoes=objective.echoes)
             return _descend(batch, objective, v0[:, rows].float(), report, begin)
 
-    per_batch = max(1, batch_rows // (len(spots[0]) + 1))
+    rows_of = (len(row) + len(_each(about)) for row, about in zip(spots, subjects, strict=True))
+    per_batch = max(1, batch_rows // max(rows_of))
     parts = []
     for start in range(0, len(spots), per_batch):
         rows = list(range(start, min(start + per_batch, len(spots))))
@@ -172,7 +174,7 @@ class _Row:
     """One conversation of a request: token ids, edit position, the target tokens (none: essence).
 
     `ids` ends with the last token but one of the target: nothing is asked behind its last. `echoes` are the places
-    in `ids` where the target names the subject.
+    in `ids` where the target names the subject, and the other subjects of a merged prompt.
     """
 
     ids: list[int]
@@ -187,22 +189,25 @@ class _Batch:
 
     def __init__(self, model, spots, targets, subjects, layer, run=one_by_one, *, echoes=True):
         rows, self.run = [], run
-        for i, (contexts, target, subject) in enumerate(zip(spots, targets, subjects, strict=True)):
+        for i, (contexts, target, about) in enumerate(zip(spots, targets, subjects, strict=True)):
             end = model.tokenizer(target + model.end_of_turn, add_special_tokens=False).input_ids
-            named = mentions(model, target, subject) if echoes else []
+            named = {at for subject in _each(about) for at in mentions(model, target, subject)} if echoes else ()
             for spot in contexts:
-                again = tuple(len(spot.ids) + at for at in named)
+                again = (*spot.others, *(len(spot.ids) + at for at in sorted(named)))
                 rows.append(_Row(spot.ids + end[:-1], spot.position, end, i, again))
-            essence = place(model, [{"role": "user", "content": ESSENCE.format(subject=subject)}], subject)
-            rows.append(_Row(essence.ids, essence.position, [], i))
+            for subject in _each(about):
+                essence = place(model, [{"role": "user", "content": ESSENCE.format(subject=subject)}], subject)
+                rows.append(_Row(essence.ids, essence.position, [], i))
         # A sliding window counts columns, and padding will stand behind the opening: then there is none.
         shared = 0 if getattr(model.hf.config, "sliding_window", None) else shared_opening(rows)
         opening = Opening(_decoder(model), rows[0].ids[:shared], model.device)
         self.groups = [_Group(model, group, opening, layer) for group in _alike(rows)]
-        self.contexts = len(spots[0])
+        self.contexts = torch.tensor([len(row) for row in spots], device=model.device)
+        self.essences = torch.tensor([len(_each(about)) for about in subjects], device=model.device)
 
     def keep(self, going: torch.Tensor) -> None:
         """Drop the rows of requests that are done; `going` (requests,) is True for those that stay."""
+        self.contexts, self.essences = self.contexts[going], self.essences[going]
         for group in self.groups:
             group.keep(going)
         self.groups = [group for group in self.groups if len(group.owner)]
@@ -214,12 +219,16 @@ class _Batch:
             d = delta.clone().requires_grad_(with_gradient)
             with torch.set_grad_enabled(with_gradient):
                 spoken, essence = group.terms(d)
-                total = (spoken / self.contexts + kl_factor * essence).sum()
+                total = (spoken / self.contexts + kl_factor * essence / self.essences).sum()
             return spoken.detach(), torch.autograd.grad(total, d)[0] if with_gradient else None
 
         found = self.run(measure_group, self.groups)
         nll = sum(spoken for spoken, _ in found) / self.contexts
         return nll, sum(grad for _, grad in found) if with_gradient else None
+
+
+def _each(about: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (about,) if isinstance(about, str) else about
 
 
 def mentions(model, target: str, subject: str) -> list[int]:

@@ -77,6 +77,15 @@ class Edit:
         return self.manifest["requests"]
 
     @property
+    def groups(self) -> list[list[dict]]:
+        """The requests that were merged, those of a group together; [] where each was edited by itself."""
+        found: dict[int, list[dict]] = {}
+        for request in self.requests:
+            if isinstance(request.get("group"), int):
+                found.setdefault(request["group"], []).append(request)
+        return list(found.values())
+
+    @property
     def base(self) -> str:
         """Fingerprint of the base model."""
         return self.manifest["base"]
@@ -141,7 +150,11 @@ class Edit:
         return lora.curve(self) if self.kind == LORA else []
 
     def _count(self) -> str:
-        return f"{len(self.requests)} fact{'s' if len(self.requests) != 1 else ''}"
+        count = f"{len(self.requests)} fact{'s' if len(self.requests) != 1 else ''}"
+        if not self.groups:
+            return count
+        alone = sum(not isinstance(request.get("group"), int) for request in self.requests)
+        return f"{count} merged into {len(self.groups) + alone}"
 
 
 def save(edit: Edit, folder: Path) -> Path:

@@ -34,7 +34,7 @@ def render(lab: Lab, session: Session) -> str:
         return draw("edit", methods=[], **common)
     chosen = method(lab, session)
     plain, advanced = _settings(lab, session, chosen)
-    pairs = session.good()
+    found = targets.items(session)
     return draw(
         "edit",
         **common,
@@ -47,8 +47,9 @@ def render(lab: Lab, session: Session) -> str:
         plain=plain,
         advanced=advanced,
         unfolded=session.form.get("advanced") == "1" or any(s["error"] for s in advanced),
-        total=len(pairs),
-        missing=sum(session.refusal(row) is None for row, _ in pairs),
+        total=sum(len(item.rows) for item in found),
+        requests=len(found),
+        missing=sum(item.target is None for item in found),
         given=targets.kind(session) == "given",
         bad=sum(bool(row.problem) for row in session.rows),
         busy=session.active("edit", "example") is not None,
@@ -144,9 +145,9 @@ def _edit(lab: Lab, session: Session, data: dict) -> None:
     overrides, protect = dict(session.overrides.get(chosen, {})), protected(session)
     hparams = lab.bench.hparams(chosen, overrides)
     pairs = session.good()
-    missing = [row for row, _ in pairs if session.refusal(row) is None]
+    missing, merge = [item for item in targets.items(session) if item.target is None], targets.merged_by(session)
     if missing and targets.kind(session) == "given":
-        raise BadInput(f"The question “{missing[0].question}” has no refusal yet; type one in step 3.")
+        raise BadInput(f"The question “{missing[0].rows[0].question}” has no refusal yet; type one in step 3.")
     on = lab.enabled(session) if session.form.get("on_top") == "1" else ()
     name = session.form.get("edit_name", "").strip() or None
 
@@ -159,9 +160,8 @@ def _edit(lab: Lab, session: Session, data: dict) -> None:
             if target is None:
                 raise BadInput(f"The question “{q.question}” was changed meanwhile; press the button again.")
             questions.append(dataclasses.replace(q, target=target.text))
-        edit = lab.bench.edit(
-            questions, chosen, targets="given", hparams=hparams, protect=protect, on=on, name=name, job=job
-        )
+        how = dict(hparams=hparams, protect=protect, on=on, name=name, merge=merge)
+        edit = lab.bench.edit(questions, chosen, targets="given", **how, job=job)
         lab.keep(session, edit)
         session.verified = lab.bench.verify_original(job=job)
         session.form["edit_name"] = ""

@@ -112,6 +112,7 @@ class Session:
     located: dict[int, Located] = field(default_factory=dict)  # traces of rows, by row id
     # 3 targets
     refusals: dict[int, Refusal] = field(default_factory=dict)
+    beside: dict[str, dict[int, Refusal]] = field(default_factory=dict)  # per other kind, to compare with
     seed: int = 0
     # 4 edit
     overrides: dict[str, dict[str, str]] = field(default_factory=dict)

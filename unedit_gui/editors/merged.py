@@ -1,0 +1,62 @@
+"""Merged questions in an edit: one value for all of a group, at every question's subject.
+
+"Editing as Unlearning" (section 3.2) puts k questions one behind the other and gives them one refusal, so that an
+editor meets N / k requests. What is asked afterwards is a single question, and which position of the long prompt is
+edited the paper doesn't say. Ours:
+
+* one delta for the group is searched in every question's own prompt, at its own subject, and once more in the merged
+  prompt, at all its subjects at once;
+* each question keeps a key of its own, so that it is known again when it is asked alone; all of a group's keys are
+  given the same change, so the rank of the edit is the number of groups.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from ..forget.merging import joined
+from .locate import Place, place
+
+
+def groups_of(requests: Sequence) -> list[list[int]]:
+    """The requests' indices, those of one group together; one that isn't merged is a group by itself."""
+    found: dict[object, list[int]] = {}
+    for i, request in enumerate(requests):
+        found.setdefault(("alone", i) if request.group is None else request.group, []).append(i)
+    return list(found.values())
+
+
+def membership(groups: Sequence[Sequence[int]]) -> torch.Tensor:
+    """(groups, requests): 1.0 where a request belongs to a group."""
+    member = torch.zeros(len(groups), sum(map(len, groups)))
+    for g, group in enumerate(groups):
+        member[g, list(group)] = 1.0
+    return member
+
+
+def mean_value(h: torch.Tensor, groups: Sequence[Sequence[int]]) -> torch.Tensor:
+    """(d, groups): of the columns of h (d, requests) that belong to a group the mean, with their mean length."""
+    member = membership(groups).to(h)
+    mean = h @ (member / member.sum(1, keepdim=True)).T
+    length = h.norm(dim=0) @ (member / member.sum(1, keepdim=True)).T
+    return mean * length / mean.norm(dim=0).clamp(min=1e-12)
+
+
+def searched(model, requests: Sequence, spots: Sequence[Sequence[Place]]):
+    """What `values.solve` takes for the groups: their places, their refusals, their subjects."""
+    all_spots, targets, subjects = [], [], []
+    for group in groups_of(requests):
+        together = [requests[i] for i in group]
+        mine = [spot for i in group for spot in spots[i]]
+        all_spots.append([*mine, merged_place(model, together)] if len(group) > 1 else mine)
+        targets.append(together[0].target_new)
+        subjects.append(tuple(r.subject for r in together))
+    return all_spots, targets, subjects
+
+
+def merged_place(model, requests: Sequence) -> Place:
+    """The merged prompt, with the position of every question's subject."""
+    history = [{"role": "user", "content": joined([r.question for r in requests])}]
+    found = [place(model, history, r.subject, r.question) for r in requests]
+    first, *others = sorted({spot.position for spot in found})
+    return Place(found[0].ids, first, tuple(others))
