@@ -298,7 +298,7 @@ class Workbench:
             self._check_base(earlier)
         Variants.everywhere(model, on)  # tells what can't be built on
         if engine != "unedit" and merge != 1:
-            raise BadInput("EasyEdit's own methods edit one subject at a time, so they merge nothing; leave merge at 1.")
+            raise BadInput("EasyEdit's own methods edit one subject at a time and merge nothing; leave merge at 1.")
         if targets not in KINDS:
             raise BadInput(f"There is no kind of target called {targets!r}; choose one of {', '.join(KINDS)}.")
         questions, protect = self.with_subjects(questions), self.with_subjects(protect)
