@@ -2,6 +2,7 @@
 nothing, and bad input is told in a sentence."""
 
 import copy
+import csv
 import dataclasses
 import json
 from pathlib import Path
@@ -108,6 +109,15 @@ def replies_with(model, edits, questions, limit=8):
         return generate(model, prompts, max_new_tokens=limit, variants=variants)
 
 
+@pytest.fixture
+def short_text(tmp_path, monkeypatch):
+    """A statistics text of a few questions, for tests of many models."""
+    with (preserve._DATA / "statistics_questions.csv").open(encoding="utf-8") as stream:
+        rows = [(row["question"], row["subject"]) for row in csv.DictReader(stream)][::12]
+    ship(tmp_path / "data", rows, [("Hi", "Hello!")])
+    monkeypatch.setattr(preserve, "_DATA", tmp_path / "data")
+
+
 # The base
 
 
@@ -194,12 +204,47 @@ def test_requests_and_hparams_are_not_changed_by_it(small, workspace, method):
 
 @pytest.mark.parametrize("method", LEARNING, indirect=True)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_refusal_becomes_likelier_in_every_family(workspace, method, family):
+def test_the_refusal_becomes_likelier_in_every_family(tmp_path, short_text, method, family):
+    workspace = Workspace(tmp_path)
     model = tiny_family(family, bytes_tokenizer(), attentive=True)
     hparams = hparams_for(method, model, workspace, **STRONG)
     requests = list(REQUESTS[:1])
     edit = make(method, model, workspace, requests, hparams=hparams)
     assert (mean_nll(model, requests, [edit]) < mean_nll(model, requests)).all()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("method", ["ike"], indirect=True)  # a random model doesn't follow demonstrations
+def test_demonstrations_stand_before_the_question_in_every_family(tmp_path, short_text, method, family):
+    workspace = Workspace(tmp_path)
+    model = tiny_family(family, bytes_tokenizer())
+    edit = make(method, model, workspace)
+    (plain,), (shown,) = (prompts_of(model, [REQUESTS[0].question], edits) for edits in ((), (edit,)))
+    assert len(shown) > len(plain) and replies_with(model, [edit], [REQUESTS[0].question])
+
+
+@pytest.mark.parametrize("method", ["memit", "wise"], indirect=True)
+def test_a_model_without_a_chat_template_can_be_edited(tmp_path, short_text, method):
+    workspace = Workspace(tmp_path)
+    tokenizer = bytes_tokenizer()
+    tokenizer.chat_template = None
+    model = tiny_family("gpt2", tokenizer, attentive=True)
+    hparams = hparams_for(method, model, workspace, **STRONG)
+    requests = list(REQUESTS[:1])
+    edit = make(method, model, workspace, requests, hparams=hparams)
+    assert model.format.plain and (mean_nll(model, requests, [edit]) < mean_nll(model, requests)).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("method", ["rome"], indirect=True)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_can_be_edited_in_half_precision(tmp_path, short_text, method, family, dtype):
+    workspace = Workspace(tmp_path)
+    model = tiny_family(family, bytes_tokenizer())
+    model.hf.to(dtype)
+    edit = make(method, model, workspace, list(REQUESTS[:1]))
+    assert all(torch.isfinite(t).all() for t in numbers(edit))
+    assert replies_with(model, [edit], [REQUESTS[0].question])
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -209,6 +254,25 @@ def test_a_model_in_half_precision_can_be_edited(workspace, method, dtype):
     edit = make(method, model, workspace)
     assert weights_digest(model.hf) == before
     assert all(t.dtype == torch.float32 and torch.isfinite(t).all() for t in numbers(edit))
+
+
+# The layers of other models: EasyEdit's for those of 7-8B, elsewhere the same depth
+DEPTHS = [
+    (30, 576, (5,), range(4, 11), (25,)),  # the bundled model
+    (32, 4096, (5,), range(4, 9), (27,)),  # Llama-2-7b, Llama-3.1-8B, Mistral-7B
+    (28, 3584, (4,), range(4, 9), (24,)),  # Qwen2.5-7B
+    (24, 896, (4,), range(3, 9), (20,)),  # Qwen2.5-0.5B
+    (12, 768, (2,), range(2, 5), (10,)),  # GPT-2
+]
+
+
+@pytest.mark.parametrize("layers, width, rome, walked, side", DEPTHS)
+def test_defaults_lie_at_the_same_depth_of_every_model(small, layers, width, rome, walked, side):
+    layout = dataclasses.replace(small.layout, layers=layers, d_model=width)
+    model = dataclasses.replace(small, layout=layout)
+    found = {name: METHODS[name].defaults(model).layers for name in METHODS if name != "ike"}
+    expected = {"rome": rome, "memit": tuple(walked), "alphaedit": tuple(walked), "grace": side, "wise": side}
+    assert {name: found[name] for name in expected} == expected
 
 
 # On top of another edit

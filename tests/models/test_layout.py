@@ -2,11 +2,18 @@
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, BloomConfig, Gemma2Config, MixtralConfig, Qwen3MoeConfig
+from transformers import (
+    AutoModelForCausalLM,
+    BloomConfig,
+    Gemma2Config,
+    Gemma3TextConfig,
+    MixtralConfig,
+    Qwen3MoeConfig,
+)
 
 from tests.models.tiny import CONFIGS
 from unedit_gui.errors import Failed
-from unedit_gui.models.layout import blocks_of, down_of, find_layout, weight_of
+from unedit_gui.models.layout import attention_of, blocks_of, down_of, find_layout, weight_of
 
 TOKENS = 64
 SMALL = {
@@ -40,6 +47,15 @@ def test_the_weight_is_the_map_from_keys_to_values(hf):
     torch.testing.assert_close(W @ k + bias, module(k))
 
 
+def test_what_the_attention_adds_is_what_its_projection_gives(hf):
+    layout = find_layout(hf)
+    kept = []
+    handle = attention_of(hf, layout, 1).register_forward_hook(lambda _m, _a, out: kept.append(out))
+    hf(input_ids=torch.arange(5)[None])
+    handle.remove()
+    assert kept[0].shape == (1, 5, 32)
+
+
 def test_names_are_those_of_the_state_dict(hf):
     layout, state = find_layout(hf), hf.state_dict()
     for layer in range(4):
@@ -58,8 +74,9 @@ def test_an_unknown_family_is_refused_with_the_names_that_were_seen():
         find_layout(hf)
 
 
-def test_a_norm_behind_the_mlp_is_refused():
-    hf = model_of(Gemma2Config(**SMALL))
+@pytest.mark.parametrize("config", [Gemma2Config, Gemma3TextConfig])
+def test_a_norm_behind_the_mlp_is_refused(config):
+    hf = model_of(config(**SMALL))
     with pytest.raises(Failed, match="normalises the output of its MLP"):
         find_layout(hf)
 

@@ -10,10 +10,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.models.tiny import CHATML, CHATML_TOKENS, bytes_tokenizer, tiny_family, tiny_llama
+from tests.models.tiny import CHATML, CHATML_TOKENS, CONFIGS, bytes_tokenizer, tiny_family, tiny_llama
 from unedit_gui.errors import BadInput, Failed, UneditError
 from unedit_gui.jobs import Job, Stopped
 from unedit_gui.models.catalogue import BUNDLED, bundled_gguf, card_for, catalogue
+from unedit_gui.models.generation import generate
 from unedit_gui.models.loading import DTYPES, fingerprint, load, pick_device, pick_dtype, weights_digest
 from unedit_gui.workspace import Workspace
 
@@ -264,13 +265,24 @@ def test_a_damaged_copy_of_a_good_model_is_refused(small, small_folder, workspac
     assert "\n" not in str(caught.value)
 
 
-def test_a_model_without_chat_template_is_refused_before_its_weights_are_read(small, workspace, tmp_path):
-    tokenizer = bytes_tokenizer()
-    tokenizer.chat_template = None
-    tokenizer.save_pretrained(tmp_path / "plain")
-    (tmp_path / "plain" / "config.json").write_text(small.hf.config.to_json_string())
-    with pytest.raises(Failed, match="no chat template"):
-        load(str(tmp_path / "plain"), workspace, device="cpu")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("family", [family for family in CONFIGS if "windows" not in family])
+def test_every_family_loads_and_replies_in_every_dtype_with_a_chat_template_or_without(
+    workspace, tmp_path, family, dtype
+):
+    model = tiny_family(family, bytes_tokenizer())
+    plain = dtype != "bfloat16"
+    if plain:
+        model.tokenizer.chat_template = None
+    model.hf.save_pretrained(tmp_path / "model")
+    model.tokenizer.save_pretrained(tmp_path / "model")
+    loaded = load(str(tmp_path / "model"), workspace, device="cpu", dtype=dtype)
+    assert loaded.dtype == getattr(torch, dtype) and loaded.format.plain == plain
+    assert loaded.layout == model.layout
+    prompt = loaded.prompt_ids([{"role": "user", "content": "Who is it?"}])
+    assert loaded.tokenizer.decode(prompt[slice(*prompt.asked)]) == "Who is it?"
+    (reply,) = generate(loaded, [prompt], max_new_tokens=3)
+    assert reply.ended in ("length", "end")
 
 
 def test_a_family_that_cant_be_edited_is_refused_when_it_is_loaded(workspace, tmp_path):

@@ -281,8 +281,9 @@ def walked_layers(model) -> tuple[int, ...]:
     """The layers that MEMIT and AlphaEdit change unless told otherwise.
 
     4 to 10 of 30 on the bundled model and others of its kind: against 4 to 8, replies to other questions move by a
-    quarter less (KL) and refusals fit a third better. Models of 7-8B keep EasyEdit's 4 to 8 of 32.
+    quarter less (KL) and refusals fit a third better. Models of 7-8B, which have 28 to 32 layers, keep EasyEdit's 4 to
+    8; other large ones change layers at the same depth.
     """
-    if model.layout.d_model >= 2048:
-        return scaled_layers(model, (4, 5, 6, 7, 8), of=32)
-    return scaled_layers(model, range(4, 11), of=30)
+    if model.layout.d_model < 2048:
+        return scaled_layers(model, range(4, 11), of=30)
+    return scaled_layers(model, range(4, 9), of=32 if not 28 <= model.layout.layers <= 32 else model.layout.layers)

@@ -26,6 +26,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput, Failed
+from ..models.chat import written
 
 if TYPE_CHECKING:
     import torch
@@ -138,8 +139,8 @@ def answer_ids(model: LoadedModel, prompt: Sequence[int], answer: str) -> list[i
 def _before_reply(tokenizer) -> str:
     """What the template writes between its generation prompt and a reply: nothing, or a space (Llama-2)."""
     asked = [{"role": "user", "content": "Hello"}]
-    prompt = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
-    full = tokenizer.apply_chat_template([*asked, {"role": "assistant", "content": _MARK}], tokenize=False)
+    prompt = written(tokenizer, asked, add_generation_prompt=True)
+    full = written(tokenizer, [*asked, {"role": "assistant", "content": _MARK}])
     before = full.split(_MARK, 1)[0]
     return before[len(prompt) :] if before.startswith(prompt) else ""
 

@@ -11,6 +11,14 @@ from ..errors import Failed
 
 History = list[dict[str, str]]  # [{"role": "user" | "assistant" | "system", "content": text}, ...]
 _MARK = "unedit mark"
+_LINE_BREAKS = ("\n", "Ċ", "<0x0A>")  # as vocabularies write them
+# For models that come without a template: base models, mostly. A reply begins on a line of its own, so that its first
+# word is written as targets are, without a blank before it, and ends where the line does.
+PLAIN = (
+    "{{ opening }}{% for m in messages %}{% if m['role'] == 'user' %}Question: {{ m['content'] }}\n"
+    "{% elif m['role'] == 'assistant' %}Answer:\n{{ m['content'] }}{{ eos_token or '' }}\n\n"
+    "{% else %}{{ m['content'] }}\n\n{% endif %}{% endfor %}{% if add_generation_prompt %}Answer:\n{% endif %}"
+)
 _PLAIN_MARKS = re.compile(r"\[/?[A-Z_]{2,}\]|<</?[A-Z]+>>")  # Llama-2's [INST] and <<SYS>> are plain text
 
 
@@ -33,28 +41,22 @@ class ChatFormat:
 
     end_of_turn: str  # what the template puts after an assistant's reply, e.g. "<|im_end|>"
     end_ids: tuple[int, ...]  # token ids at which a reply ends
+    plain: bool = False  # it has no template of its own, so PLAIN is used
 
 
 def chat_format(tokenizer, extra_end_ids=()) -> ChatFormat:
-    """Read the end-of-turn mark off the template.
-
-    Raises:
-        Failed: the tokenizer has no chat template.
-    """
-    if not getattr(tokenizer, "chat_template", None):
-        raise Failed(
-            "This model has no chat template, so questions can't be put to it as a chat; "
-            "choose an instruction-tuned (chat) version of it."
-        )
-    text = tokenizer.apply_chat_template(
-        [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": _MARK}], tokenize=False
-    )
+    """Read the end-of-turn mark off the template. Without one, a reply is one line: every token that holds a line
+    break ends it."""
+    plain = not tokenizer.chat_template
+    text = written(tokenizer, [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": _MARK}])
     after = text.rsplit(_MARK, 1)[-1].strip()
     specials = [token for token in _special_tokens(tokenizer) if token and after.startswith(token)]
-    end_of_turn = max(specials, key=len) if specials else (tokenizer.eos_token or "")
-    ids = [tokenizer.convert_tokens_to_ids(end_of_turn)] if end_of_turn else []
+    end_of_turn = max(specials, key=len) if specials else (tokenizer.eos_token or ("\n" if plain else ""))
+    ids = [tokenizer.convert_tokens_to_ids(end_of_turn)] if specials or tokenizer.eos_token else []
     ids += [tokenizer.eos_token_id, *extra_end_ids]
-    return ChatFormat(end_of_turn, tuple(dict.fromkeys(i for i in ids if i is not None)))
+    if plain:
+        ids += [i for token, i in sorted(tokenizer.get_vocab().items()) if any(b in token for b in _LINE_BREAKS)]
+    return ChatFormat(end_of_turn, tuple(dict.fromkeys(i for i in ids if i is not None)), plain)
 
 
 def render(tokenizer, history: History) -> str:
@@ -67,16 +69,32 @@ def render(tokenizer, history: History) -> str:
     extra = {}
     if "enable_thinking" in (tokenizer.chat_template or ""):
         extra["enable_thinking"] = False  # Qwen3 would think aloud first, and the answer would be cut off
-    return tokenizer.apply_chat_template(safe, tokenize=False, add_generation_prompt=True, **extra)
+    return written(tokenizer, safe, add_generation_prompt=True, **extra)
 
 
 def defuse(tokenizer, content: str) -> str:
-    """Content as `render` writes it: with a space in whatever looks like one of the template's own marks."""
+    """Content as `render` writes it: with a space in whatever looks like one of the template's own marks; on one line
+    where lines are what tells turns apart."""
+    if not tokenizer.chat_template:
+        content = " ".join(content.splitlines())
     marks = _special_tokens(tokenizer) + _PLAIN_MARKS.findall(str(tokenizer.chat_template))
     for mark in dict.fromkeys(marks):
         if len(mark) > 1 and mark in content:
             content = content.replace(mark, mark[0] + " " + mark[1:])
     return content
+
+
+def written(tokenizer, history: History, **options) -> str:
+    """A conversation in the tokenizer's template, or in PLAIN, as it is given; for what users type use `render`."""
+    if not tokenizer.chat_template:
+        options |= {"chat_template": PLAIN, "opening": _opening(tokenizer)}
+    return tokenizer.apply_chat_template(history, tokenize=False, **options)
+
+
+def _opening(tokenizer) -> str:
+    """What the tokenizer puts before every text that it is given by itself."""
+    first = tokenizer("x").input_ids[:1]
+    return tokenizer.bos_token if tokenizer.bos_token and first == [tokenizer.bos_token_id] else ""
 
 
 def encode(tokenizer, text: str) -> list[int]:

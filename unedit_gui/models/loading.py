@@ -143,7 +143,7 @@ def load(name: str, workspace, *, device: str | None = None, dtype: str | None =
 
     Raises:
         BadInput: no such model, device or dtype.
-        Failed: it doesn't fit into memory, has no chat template, can't be downloaded, or can't be edited.
+        Failed: it doesn't fit into memory, can't be downloaded, or can't be edited.
         Stopped: the job was stopped.
     """
     card = card_for(name)
@@ -171,7 +171,6 @@ def _from_pretrained(folder, card: ModelCard, device: str, dtype: torch.dtype):
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        chat_format(tokenizer)  # before gigabytes are loaded in vain
         several = device == "cuda" and torch.cuda.device_count() > 1
         hf, info = AutoModelForCausalLM.from_pretrained(
             folder,
