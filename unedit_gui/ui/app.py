@@ -22,7 +22,9 @@ from unedit_gui.ui.theme import UneditTheme
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 TABS: dict[str, ModuleType] = dict(zip(STEPS, (model, forget, targets, edit, chat, scores, study), strict=True))
-QUICK, IDLE = 0.25, 1.5  # seconds between two looks at the jobs, while something runs and while nothing does
+# Seconds between two looks at the jobs: while a reply grows, while anything else runs, while nothing does. Each look
+# costs the browser some work, which on two cores the edit itself would miss.
+QUICK, STEADY, IDLE = 0.25, 0.6, 1.5
 
 HELLO = "() => window.unedit.hello()"
 # A step shown because Python said so also counts as selected; only the user's own clicks are of interest.
@@ -96,7 +98,8 @@ def build(lab: Lab) -> gr.Blocks:
             for name in STEPS:
                 text = frame.label(lab, session, name)
                 put(f"label {name}", text, lambda text=text: gr.Tab(label=text))
-            pace = QUICK if session.active() or lab.busy_loading else IDLE
+            working = session.active() or lab.busy_loading
+            pace = QUICK if session.active("chat") else STEADY if working else IDLE
             put("clock", pace, lambda: gr.Timer(pace))
             return [*updates, now]
 
