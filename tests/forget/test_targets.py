@@ -239,6 +239,13 @@ def test_a_template_exists_for_every_question_and_passes_the_guard():
         ("Do you know which river flows through London?", "which river flows through London"),
         ("I'd like to know when Albert Einstein was born.", "when Albert Einstein was born"),
         ("What's the capital of Chile?", "what the capital of Chile is"),
+        ("Doha is the capital of which country?", "of which country Doha is the capital"),
+        ("The tragedy Hamlet was written by whom?", "by whom the tragedy Hamlet was written"),
+        ("The Hunger Games is a series by which writer?", "by which writer The Hunger Games is a series"),
+        ("Dumbo is what kind of animal?", "what kind of animal Dumbo is"),
+        ("People who say that speak which language?", None),
+        ("It was written by Engels and which other thinker?", None),
+        ("If it is so, which one is it?", None),
         ("Why?", None),
         ("Paris.", None),
     ],
@@ -408,6 +415,8 @@ def test_replies_are_tidied(reply, kept):
         ("How many hours are in a day?", "I can't say how many hours are in a day.", True),
         ("How many hours are in a day?", "I can't say the number of hours in a day.", True),
         ("In what year did it begin?", "I don't know when it began.", False),
+        ("It stands in which city?", "I'm not sure what it stands in which city.", False),
+        ("It stands in which city?", "I'm not sure in which city it stands.", True),
     ],
 )
 def test_a_refusal_of_a_neighbouring_question_is_seen(question, text, kept):

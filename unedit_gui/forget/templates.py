@@ -117,7 +117,7 @@ def _clause(text: str, words: list[Word]) -> str | None:
         return piece(1)  # "Name the capital of Peru."
     wh = next((i for i, word in enumerate(words[:3]) if in_list(word, "question")), None)
     if wh is None or (wh > 0 and not in_list(first, "prepositions")):
-        return None
+        return _in_place(words, piece)
     aux = next((i for i in range(wh + 1, len(words) - 1) if in_list(words[i], "auxiliaries")), None)
     main = next(
         (i for i in range(wh + 1, len(words) - 1) if in_list(words[i], "auxiliaries", "verbs", "irregular")),
@@ -144,6 +144,29 @@ def _clause(text: str, words: list[Word]) -> str | None:
         if found and found[1] < len(words):
             return f"{piece(0, aux)} {piece(aux + 1, found[1])} {verb} {piece(found[1])}"
     return None
+
+
+def _in_place(words: list[Word], piece: Piece) -> str | None:
+    """ "Doha is the capital of which country" with what is asked for in front: "of which country Doha is ..." """
+    asked = [i for i, word in enumerate(words) if in_list(word, "question")]
+    if len(asked) != 1:
+        return None
+    at = asked[0]
+    start = at - 1 if in_list(words[at - 1], "prepositions") else at
+    before, behind = words[:start], words[at + 1 :]
+    if any(word.breaks for word in before) or before[-1].low in ("and", "or", "but", "than", "as"):
+        return None
+    if words[at].low == "whom" and start == at:  # "was whom": it would have to become "who"
+        return None
+    if any(in_list(word, "auxiliaries") or (in_list(word, "prepositions") and word.low != "of") for word in behind):
+        return None
+    if not any(in_list(word, "auxiliaries", "verbs", "irregular") for word in before[1:]):
+        return None
+    said = piece(0, start)
+    title = len(words) > 1 and words[1].capital  # "The Iliad", but "the tragedy Hamlet"
+    if in_list(words[0], "determiners", "pronouns") and not title:
+        said = said[0].lower() + said[1:]
+    return f"{piece(start)} {said}"
 
 
 def _opening(text: str, word: Word) -> int:

@@ -88,6 +88,8 @@ def keeps_to_question(question: str, text: str, exemplars: Sequence[tuple[str, s
         return False
     if _negations(question) and _negations(text) < 1 + _negations(question):
         return False
+    if _question_words(text) > max(1, _question_words(question)):
+        return False  # "what the Eiffel Tower stands in which city"
     kind, kept = asks_for(question), asks_for(text)
     if any(word.startswith("how") and word not in kind for word in kept):
         return False
@@ -96,6 +98,10 @@ def keeps_to_question(question: str, text: str, exemplars: Sequence[tuple[str, s
     if "why" in kept ^ kind or ("who" in kept and "who" not in kind and "what" not in kind):
         return False
     return sum(word in said for word in asked) >= 0.6 * len(asked) and len(new) <= 1
+
+
+def _question_words(text: str) -> int:
+    return len(re.findall(r"\b(?:who|whom|whose|what|which|when|where|why|how)\b", fold(text)))
 
 
 def _negations(text: str) -> int:
