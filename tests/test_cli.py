@@ -44,7 +44,7 @@ def test_ask_prints_a_table(folder, capsys):
     assert "What is the capital of France?" in out and "0 of 2 known." in out
 
 
-@pytest.mark.parametrize("kind", ["vanilla", "self-improved"])
+@pytest.mark.parametrize("kind", ["vanilla", "self-improved", "avoidant", "incorrect", "dummy"])
 def test_targets_writes_what_edit_takes(folder, capsys, tmp_path, kind):
     out = tmp_path / "targets.csv"
     assert run(folder, "targets", "--questions", "retain.csv", "--kind", kind, "--out", str(out), "--json") == 0
@@ -55,6 +55,31 @@ def test_targets_writes_what_edit_takes(folder, capsys, tmp_path, kind):
     given = ("--questions", str(out), "--targets", "given")
     assert run(folder, "edit", *given, *MEMIT, str(tmp_path / "edit"), "--json") == 0
     assert [r["target_new"] for r in as_json(capsys)["requests"]] == [q.target for q in questions]
+
+
+def test_two_kinds_of_targets_stand_beside_each_other(folder, capsys):
+    both = ("targets", "--questions", "retain.csv", "--kind", "vanilla", "--beside", "dummy")
+    assert run(folder, *both, "--json") == 0
+    found = as_json(capsys)
+    assert (found["kind"], found["beside"]) == ("vanilla", "dummy")
+    assert [t["beside"]["target"] for t in found["targets"]] == ["dummy"] * 2
+    assert all(t["target"] != "dummy" for t in found["targets"])
+    assert run(folder, *both) == 0
+    assert "vanilla" in (out := capsys.readouterr().out) and out.count("dummy") == 3
+
+
+def test_merged_questions_share_a_target_and_the_edit_tells_its_groups(folder, capsys, tmp_path):
+    merged, out = ("--questions", "retain.csv", "--merge", "2"), str(tmp_path / "targets.csv")
+    assert run(folder, "targets", *merged, "--kind", "vanilla", "--out", out, "--json") == 0
+    found = as_json(capsys)
+    assert len({t["target"] for t in found["targets"]}) == 1
+    group = {"prompt": "What is the capital of Spain? Which planet is called red?", "questions": [0, 1]}
+    assert found["groups"] == [group]
+    edit = ("edit", "--questions", out, "--targets", "given", "--merge", "2", *MEMIT, str(tmp_path / "edit"))
+    assert run(folder, *edit, "--json") == 0
+    found = as_json(capsys)
+    assert found["groups"] == [group] and [r["group"] for r in found["requests"]] == [0, 0]
+    assert found["rank"] == 1 and "2 facts merged into 1" in found["summary"]
 
 
 def test_targets_are_the_same_for_the_same_seed(folder, capsys):
@@ -203,6 +228,9 @@ def test_edits_stack(folder, capsys, tmp_path):
 BAD = [
     ("the following arguments are required", "ask"),
     ("invalid choice", "targets", "--questions", "forget.csv", "--kind", "x"),
+    ("by 1 to 50, not by 0", "targets", "--questions", "forget.csv", "--kind", "dummy", "--merge", "0"),
+    ("can't be merged", "targets", "--questions", "retain.csv", "--kind", "incorrect", "--merge", "2"),
+    ("different targets", "edit", "--questions", "forget.csv", "--targets", "given", "--merge", "2", *MEMIT, "new"),
     ("unrecognized arguments", "ask", "--questions", "forget.csv", "--frobnicate"),
     ("can't be read", "ask", "--questions", "/nowhere/at/all.csv"),
     ("can't be read", "ask", "--questions", "model"),

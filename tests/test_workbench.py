@@ -119,8 +119,22 @@ def test_targets_of_each_kind(bench):
     written = bench.targets([FRANCE, LISA], "self-improved")
     assert all(t.verdict.ok for t in written)  # a random model's noise is replaced by templates
     assert "Mona Lisa" in written[1].text
+    assert {t.kind for t in bench.targets([FRANCE, LISA], "avoidant")} == {"avoidant"}
+    wrong = bench.targets([FRANCE, LISA], "incorrect")  # by rules: a random model makes no words
+    assert all(t.verdict.ok and t.text not in (FRANCE.answer, LISA.answer) for t in wrong)
     with pytest.raises(BadInput, match="no kind of target"):
         bench.targets([FRANCE], "rude")
+
+
+def test_merged_questions_keep_their_group_on_disk(bench):
+    (group,) = bench.merged([FRANCE, LISA], 2)
+    assert group.prompt == f"{FRANCE.question} {LISA.question}"
+    edit = bench.edit([FRANCE, LISA], "rome", targets="dummy", merge=2, hparams=QUICK)
+    assert edit.rank() == 1 and {r["target_new"] for r in edit.requests} == {"dummy"}
+    again = bench.load_edit(bench.save_edit(edit))
+    assert [[r["question"] for r in group] for group in again.groups] == [[FRANCE.question, LISA.question]]
+    with pytest.raises(BadInput, match="merge nothing"):
+        bench.edit([FRANCE, LISA], "rome", targets="dummy", merge=2, engine="easyedit")
 
 
 @pytest.mark.parametrize("action", [lambda b: b.ask([]), lambda b: b.targets([]), lambda b: b.edit([], "memit")])

@@ -291,14 +291,14 @@ class Workbench:
         from .edits.variants import Variants
         from .models.seal import seal
 
+        if engine == "easyedit" and merge != 1:
+            raise BadInput("EasyEdit's own methods edit one subject at a time and merge nothing; leave merge at 1.")
         model, make = self._loaded(), self.check_engine(engine, method)
         on = tuple(on) if isinstance(on, Sequence) else (on,)
         on = tuple(dict.fromkeys(part for earlier in on for part in self.stack(earlier)))
         for earlier in on:
             self._check_base(earlier)
         Variants.everywhere(model, on)  # tells what can't be built on
-        if engine != "unedit" and merge != 1:
-            raise BadInput("EasyEdit's own methods edit one subject at a time and merge nothing; leave merge at 1.")
         if targets not in KINDS:
             raise BadInput(f"There is no kind of target called {targets!r}; choose one of {', '.join(KINDS)}.")
         questions, protect = self.with_subjects(questions), self.with_subjects(protect)

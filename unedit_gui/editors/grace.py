@@ -18,7 +18,8 @@ Here l is the MLP's down projection W: its input (d_mlp) is the key, its output 
 All values are searched at once by values.py, of which GRACE is the case that acts at the prompt's last token in one
 context: only the layers above l and the positions from there on are run. A value acts once, in the prompt, so
 nothing is added where the target names the subject. eps_init is given in typical distances
-between unrelated questions (those of statistics_questions.csv), so that one number fits every model.
+between unrelated questions (those of statistics_questions.csv), so that one number fits every model. Merged questions
+have one label, and each a key of its own: that of the merged prompt would meet nothing that is asked.
 
 Pitfalls. The last token is that of the whole chat prompt: a template token, at which a deep layer carries the
 question. EasyEdit miscounts it where padding and end of turn are one token, and its edit never acts. It also

@@ -20,6 +20,7 @@ word itself. A small model that has seen refusals refuses everything, so they ar
 least `near`, and nearer than to any near neighbour of a fact (the same question about another subject); where none
 is, nothing is shown: two retained demonstrations alone cost 5 of 20 answers. That is ours. Seen with 10 facts, eight
 draws: 89 of 100 rephrasings meet a refusal and 2 of 100 other known questions; without the neighbours 91 and 10.
+Merged questions have one refusal, and each demonstrations of its own.
 
 Measured on the bundled model with default hparams, self-improved targets, 10 facts, three draws, replies of 40
 tokens: forget R1 0.00, 0.00, 0.10, rephrased 0.05, 0.20, 0.20, retain / before 1.00, 0.90, 1.00."""

@@ -26,6 +26,7 @@ Ours:
   protected. x_e is each question in several wordings made by rules, so that D holds on to what it is about.
 * What TIES will trim is trimmed at half time, and the rest trained on: cut off at the end, it took along the balance
   that keeps D small elsewhere. A shard is trained with those before it in place.
+* Merged questions share a target; each is learned and routed by itself, as it is asked.
 * A fifth of the shipped questions is kept back. Where more than 2 in 100 of them would be routed to the side memory
   the threshold is raised, as far as every question in scope still passes it; where many of them go astray even so,
   the edit says it (`astray`).

@@ -160,7 +160,7 @@ def checked(session: Session, group: Group, text: str) -> Target:
 
 def _put_aside(session: Session, name: str, value: str) -> None:
     """Another kind, or other groups: what was written before is put aside, with an undo; typed ones stay."""
-    before, old = dict(session.refusals), dict(session.form)
+    before, old, was = dict(session.refusals), dict(session.form), kind(session)
     session.form[name] = value
     if session.form.get("beside") == kind(session):
         session.form["beside"] = ""
@@ -171,10 +171,11 @@ def _put_aside(session: Session, name: str, value: str) -> None:
         if session.form.get("beside") in _hidden(session):
             session.form["beside"] = ""
         session.form["targets_page"] = "0"
-    else:  # what was looked at beside the other kind is there already
+    else:  # both kinds stay at hand: to be compared, or gone back to
+        session.beside[was] = {i: r for i, r in before.items() if r.target.kind == was}
         session.refusals = {**session.beside.get(value, {}), **session.refusals}
     session.check()  # takes in the refusals given with the questions
-    if any(i not in session.refusals for i in before):
+    if any(session.refusals.get(i) is not refusal for i, refusal in before.items()):
 
         def back() -> None:
             session.form.update({n: old.get(n, "") for n in ("beside",)})
