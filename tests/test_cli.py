@@ -12,6 +12,7 @@ import pytest
 
 from tests.commands import MEMIT, as_json, run
 from unedit_gui.cli import main
+from unedit_gui.cli.commands import _held_line
 from unedit_gui.cli.terminal import table
 from unedit_gui.editors import METHODS
 from unedit_gui.evaluation.suite import METRICS
@@ -98,6 +99,8 @@ def test_edit_tells_what_it_made(folder, capsys, tmp_path):
     assert found["out"] == out and found["name"] == "Two facts" and found["seed"] == 7
     assert found["hparams"]["steps"] == 2 and found["protected"] == 2 and found["on"] == []
     assert found["rank"] >= 1 and found["layers"] and found["seconds"] >= 0
+    assert [h["question"] for h in found["held"]] == [q.question for q in read_file(folder / "retain.csv").questions]
+    assert {h["state"] for h in found["held"]} <= {"held", "lost", "unknown"}
 
 
 def test_edit_tells_what_to_beware_of(folder, capsys, tmp_path, monkeypatch):
@@ -105,6 +108,12 @@ def test_edit_tells_what_to_beware_of(folder, capsys, tmp_path, monkeypatch):
     given = ("--questions", "forget.csv", "--targets", "given")
     assert run(folder, "edit", *given, *MEMIT, str(tmp_path / "edit")) == 0
     assert "Note: Beware.\nSaved as" in capsys.readouterr().out
+
+
+def test_edit_names_the_protected_facts_that_are_lost():
+    held = [{"question": q, "state": s} for q, s in (("A?", "held"), ("B?", "lost"), ("C?", "unknown"))]
+    told = "Protected: 1 of 2 are still answered; not known before: 1; lost: B?.\n"
+    assert _held_line(held) == told and _held_line([]) == ""
 
 
 @pytest.mark.parametrize("method", ["rome", "memit", "alphaedit", "grace", "wise", "ike"])

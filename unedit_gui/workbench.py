@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # these load torch, or are only needed by one method
     from .edits.edit import Edit
     from .edits.export import Exported
     from .edits.shelf import Shelf
+    from .evaluation.held import Held
     from .evaluation.rephrase import Rephrased
     from .evaluation.suite import Scores
     from .forget.contracts import ContractSet
@@ -501,6 +502,23 @@ class Workbench:
                 cache=cache,
                 job=job or Job("evaluate"),
             )
+
+    def still_held(
+        self,
+        edits: Edit | Sequence[Edit],
+        facts: Sequence[Question],
+        *,
+        on_held: Callable[[list[Held]], None] | None = None,
+        job: Job | None = None,
+    ) -> list[Held]:
+        """Which facts, such as those that an edit was told to protect, the edited model still answers."""
+        from .evaluation.held import still_held
+
+        edits = tuple(edits) if isinstance(edits, Sequence) else (edits,)
+        for edit in edits:
+            self._check_base(edit)
+        job = job or Job("hold")
+        return still_held(self._loaded(), edits, facts, max_new_tokens=ANSWER_TOKENS, job=job, on_held=on_held)
 
     # --------------------------------------------------------------- helpers
 

@@ -260,6 +260,7 @@ def edit(options: argparse.Namespace, session: Session) -> dict[str, Any]:
         job=session.job("edit"),
     )
     bench.save_edit(made, out)
+    held = bench.still_held(bench.stack(made), protect, job=session.job("hold")) if protect else []
     return {
         "edit": made.id,
         "name": made.name,
@@ -275,6 +276,16 @@ def edit(options: argparse.Namespace, session: Session) -> dict[str, Any]:
         "hparams": made.manifest["hparams"],
         "on": made.manifest["on"],
         "protected": len(protect),
+        "held": [
+            {
+                "question": h.question.question,
+                "answer": h.question.answer,
+                "before": h.before,
+                "after": h.after,
+                "state": h.state,
+            }
+            for h in held
+        ],
         "engine": options.engine,
         "file": lines,
         "requests": made.requests,
@@ -291,7 +302,19 @@ def show_edit(result: dict[str, Any]) -> str:
     note = f"Note: {result['caution']}\n" if result["caution"] else ""
     note += "".join(f"Not used: {r['key']} ({r['remark']}).\n" for r in result["file"] if r["setting"] is None)
     text += _merged_lines(result["groups"])
+    note += _held_line(result["held"])
     return f"{text}\n\n{result['summary']}\n{note}Saved as {result['edit']} in {result['out']}."
+
+
+def _held_line(held: Sequence[dict[str, Any]]) -> str:
+    """How the protected facts fared, those that are lost by name."""
+    lost = [h["question"] for h in held if h["state"] == "lost"]
+    known = sum(h["state"] != "unknown" for h in held)
+    if not held:
+        return ""
+    unknown = f"; not known before: {len(held) - known}" if known < len(held) else ""
+    named = f"; lost: {'; '.join(lost)}" if lost else ""
+    return f"Protected: {known - len(lost)} of {known} are still answered{unknown}{named}.\n"
 
 
 def evaluate(options: argparse.Namespace, session: Session) -> dict[str, Any]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from unedit_gui.errors import BadInput
-from unedit_gui.forget.questions import Question, read_lines
 from unedit_gui.jobs import Job
-from unedit_gui.ui import shelf, targets
+from unedit_gui.ui import protect, shelf, targets
 from unedit_gui.ui.draw import draw
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
@@ -56,6 +55,7 @@ def render(lab: Lab, session: Session) -> str:
         asking=session.active("ask") is not None,
         on=lab.enabled(session),
         form=session.form,
+        **protect.values(lab, session),
     )
 
 
@@ -95,13 +95,20 @@ def _text(value: object) -> str:
 # --------------------------------------------------------------- changes
 
 
+def upload(lab: Lab, session: Session, data: dict) -> None:
+    """A file dropped in this step holds facts that must stay."""
+    protect.upload(lab, session, data)
+
+
 def field(lab: Lab, session: Session, data: dict) -> None:
     name, value = data["field"], str(data["value"])
     if name == "toggle":
         shelf.toggle(lab, session, data)
     elif name == "setting":
         _set(lab, session, str(data["name"]), value)
-    elif name in ("method", "protect", "on_top", "edit_name"):
+    elif name.startswith("protect"):
+        protect.field(session, data)
+    elif name in ("method", "on_top", "edit_name"):
         session.form[name] = value
         if name == "method":
             session.touch("edit")
@@ -128,21 +135,13 @@ def _set(lab: Lab, session: Session, where: str, value: str) -> None:
     session.touch("edit")
 
 
-def protected(session: Session) -> list[Question]:
-    """The facts to protect; BadInput with the lines that can't be read."""
-    reading = read_lines(session.form.get("protect", ""))
-    if reading.problems:
-        raise BadInput("Facts that must stay: " + "; ".join(map(str, reading.problems[:3])) + ".")
-    return list(reading.questions)
-
-
 def _edit(lab: Lab, session: Session, data: dict) -> None:
     if blocked := lab.blocked(session):
         raise BadInput(blocked)
     chosen = method(lab, session)
     if wrong := [text for where, text in session.errors.items() if where.startswith(chosen + ".")]:
         raise BadInput(wrong[0])
-    overrides, protect = dict(session.overrides.get(chosen, {})), protected(session)
+    overrides, facts = dict(session.overrides.get(chosen, {})), protect.protected(session)
     hparams = lab.bench.hparams(chosen, overrides)
     pairs = session.good()
     missing, merge = [item for item in targets.items(session) if item.target is None], targets.merged_by(session)
@@ -160,11 +159,12 @@ def _edit(lab: Lab, session: Session, data: dict) -> None:
             if target is None:
                 raise BadInput(f"The question “{q.question}” was changed meanwhile; press the button again.")
             questions.append(dataclasses.replace(q, target=target.text))
-        how = dict(hparams=hparams, protect=protect, on=on, name=name, merge=merge)
+        how = dict(hparams=hparams, protect=facts, on=on, name=name, merge=merge)
         edit = lab.bench.edit(questions, chosen, targets="given", **how, job=job)
         lab.keep(session, edit)
         session.verified = lab.bench.verify_original(job=job)
         session.form["edit_name"] = ""
+        protect.look_after(lab, session, lab.bench.stack(edit), facts)
 
     label = lab.bench.methods()[chosen].label
     lab.start(
@@ -189,25 +189,10 @@ def _advanced(lab: Lab, session: Session, data: dict) -> None:
     session.touch("edit")
 
 
-def _protect_known(lab: Lab, session: Session, data: dict) -> None:
-    if blocked := lab.blocked(session):
-        raise BadInput(blocked)
-    there = {row.question.strip().casefold() for row in session.rows}
-    pool = [q for q in lab.sets.get("factual", ()) if q.question.casefold() not in there]
-
-    def work(job: Job) -> None:
-        found = lab.known_sample(pool, 10, 1, job)
-        lines = [f"{q.question} | {q.answer}" for q in found]
-        session.form["protect"] = "\n".join([*filter(None, [session.form.get("protect", "").strip()]), *lines])
-        session.touch("edit")
-
-    lab.start(session, "ask", "Looking for facts that the model knows", "edit", work)
-
-
 ACTS = {
     "edit": _edit,
     "defaults": _defaults,
     "advanced": _advanced,
-    "protect-known": _protect_known,
+    **protect.ACTS,
     **shelf.ACTS,
 }

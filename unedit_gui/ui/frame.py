@@ -16,7 +16,8 @@ NAMES = {
     "scores": "Scores",
     "study": "Rate",
 }
-LONG = ("example", "edit", "evaluate", "targets", "rephrase", "locate", "ask")  # in the order of their importance
+# In the order of their importance.
+LONG = ("example", "edit", "evaluate", "targets", "rephrase", "locate", "hold", "ask")
 KEYS = (
     ("Enter", "send the question (Shift + Enter: new line)"),
     ("Esc", "stop what is running"),

@@ -100,6 +100,7 @@ class Lab:
                     session.enabled = [i for i in session.enabled if i in self.edits]
                     session.verified, session.scores, session.scored = None, None, ()
                     session.plotted += 1
+                    session.held = []
                     for row in session.rows:
                         row.known, row.reply = None, ""
 

@@ -19,6 +19,7 @@ from unedit_gui.forget.targets import Target, judge
 from unedit_gui.ui.draw import Notice
 
 if TYPE_CHECKING:
+    from unedit_gui.evaluation.held import Held
     from unedit_gui.evaluation.suite import Scores
     from unedit_gui.jobs import Job
     from unedit_gui.ui.locate import Located
@@ -118,6 +119,9 @@ class Session:
     overrides: dict[str, dict[str, str]] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)  # a setting's name -> what is wrong with its value
     made: str | None = None  # the id of the edit made last
+    protect: list[Row] = field(default_factory=list)  # facts that must stay
+    held: list[Held] = field(default_factory=list)  # which of them the edit made last has kept
+    asking: list[Question] = field(default_factory=list)  # those that it is being asked now
     # 5 chat
     enabled: list[str] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)

@@ -1,0 +1,86 @@
+"""Facts that must stay, in step 4: their table, and the chips after an edit, without a browser."""
+
+import base64
+
+import pytest
+
+from tests.models.tiny import bytes_tokenizer, tiny_llama
+from unedit_gui.errors import BadInput
+from unedit_gui.forget.questions import Question
+from unedit_gui.ui import edit, protect
+from unedit_gui.ui.lab import Lab
+from unedit_gui.ui.session import Session
+
+LINES = "What is the capital of Italy? | Rome\nWho wrote <i>Emma</i>? | Jane Austen"
+
+
+@pytest.fixture
+def lab(tmp_path):
+    lab = Lab(tmp_path)
+    lab.bench.model = tiny_llama(bytes_tokenizer())
+    return lab
+
+
+@pytest.fixture
+def session(lab):
+    session = Session("0" * 32)
+    session.add([Question("What is the capital of Japan?", "Tokyo", "Japan", target="I don't know.")])
+    return session
+
+
+def add(lab, session, lines):
+    edit.field(lab, session, {"field": "protect", "value": lines})
+    edit.ACTS["protect-lines"](lab, session, {})
+
+
+def test_lines_become_rows_of_a_table_and_what_cant_be_used_stays_in_the_box(lab, session):
+    add(lab, session, LINES + "\nWho?\nWhat is the capital of Italy? | Milan")
+    assert [row.answer for row in session.protect] == ["Rome", "Jane Austen"]
+    assert "Who?" in session.form["protect"] and "Rome" not in session.form["protect"]
+    drawn = edit.render(lab, session)
+    assert "Jane Austen" in drawn and "<i>Emma" not in drawn
+    assert [q.question for q in protect.protected(session)] == [row.question for row in session.protect]
+
+
+def test_a_file_can_be_given_too(lab, session):
+    content = base64.b64encode(b"question,answer\nWhich planet is red?,Mars\n").decode()
+    edit.upload(lab, session, {"name": "stay.csv", "data": content})
+    assert [row.question for row in session.protect] == ["Which planet is red?"]
+    with pytest.raises(BadInput, match="did not arrive whole"):
+        edit.upload(lab, session, {"name": "stay.csv", "data": "%"})
+
+
+def test_a_row_that_cant_be_used_says_why_and_keeps_an_edit_from_starting(lab, session):
+    add(lab, session, LINES)
+    cell = {"field": "protect-question", "row": str(session.protect[1].id), "value": "What is the capital of Japan?"}
+    edit.field(lab, session, cell)
+    assert "Row 2: this question is to be forgotten" in edit.render(lab, session)
+    with pytest.raises(BadInput, match="row 2: this question is to be forgotten"):
+        edit.ACTS["edit"](lab, session, {})
+
+
+def test_rows_are_removed_and_come_back(lab, session):
+    add(lab, session, LINES)
+    edit.ACTS["protect-remove"](lab, session, {"row": str(session.protect[0].id)})
+    assert [row.answer for row in session.protect] == ["Jane Austen"]
+    session.undos["edit"]()
+    edit.ACTS["protect-clear"](lab, session, {})
+    assert session.protect == []
+    session.undos["edit"]()
+    assert [row.answer for row in session.protect] == ["Rome", "Jane Austen"]
+
+
+def test_after_an_edit_every_fact_has_its_chip_which_asks_it_in_the_chat(lab, session):
+    add(lab, session, LINES)
+    session.form["method"] = "ike"
+    session.overrides["ike"] = {"contexts": "1"}
+    edit.ACTS["edit"](lab, session, {})
+    session.jobs["edit"].wait(120)
+    session.jobs["hold"].wait(120)
+    assert [h.state for h in session.held] == ["unknown", "unknown"]  # a random model knows nothing
+    assert lab.edits[session.made].manifest["protect"] == [row.question for row in session.protect]
+    drawn = edit.render(lab, session)
+    assert drawn.count('data-act="protect-ask"') == 2 and "the original didn’t answer it either" in drawn
+    edit.ACTS["protect-ask"](lab, session, {"text": "What is the capital of Italy?", "answer": "Rome"})
+    session.jobs["chat"].wait(120)
+    assert session.turns[-1].question == "What is the capital of Italy?" and session.goto[1] == 5
