@@ -1,10 +1,11 @@
 """Incorrect: a wrong answer of the right kind (Hossain & Kagal, arXiv 2512.20794), made by the model.
 
-The model is shown questions with wrong answers (data/wrong_answers.csv) and asked for one more. A small one often gives
-the true answer all the same, so each is checked to be wrong, against the true answer and the other ways to write it,
-and of its kind: a number for a number, a name for a name. What fails is asked for again, and what still fails is the
-answer to another shipped question of the same form, or another number. That an answer is wrong which merely differs
-from the given one can't be known ("Name a country in Europe."): read them.
+The model is shown questions with wrong answers (data/wrong_answers.csv) and asked for one more. It is told the right
+answer, to keep off it: so the bundled model wrote 20 of 24 wrong answers itself, and 7 of 16 where it had to guess what
+not to say. A small one often gives the true answer all the same, so each is checked to be wrong, against the true
+answer and the other ways to write it, and of its kind: a number for a number, a name for a name. What fails is asked
+for again, and what still fails is the answer to another shipped question of the same form, or another number. That an
+answer is wrong which merely differs from the given one can't be known ("Name a country in Europe."): read them.
 """
 
 import random
