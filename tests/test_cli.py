@@ -14,9 +14,9 @@ from tests.commands import MEMIT, as_json, run
 from unedit_gui.cli import main
 from unedit_gui.cli.commands import _held_line
 from unedit_gui.cli.terminal import table
-from unedit_gui.editors import METHODS
 from unedit_gui.evaluation.suite import METRICS
 from unedit_gui.forget.questions import read_file
+from unedit_gui.unlearning import METHODS
 
 ROOT = Path(__file__).resolve().parents[1]
 # ------------------------------------------------------------------ commands

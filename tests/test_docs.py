@@ -91,7 +91,7 @@ def test_the_reference_has_every_option_and_no_other(command):
 
 def settings() -> dict[str, set[str]]:
     """Each setting, with the methods that have it."""
-    from unedit_gui.editors import METHODS
+    from unedit_gui.unlearning import METHODS
 
     found: dict[str, set[str]] = {}
     for method in METHODS.values():
@@ -101,7 +101,7 @@ def settings() -> dict[str, set[str]]:
 
 
 def test_the_reference_has_every_setting_of_every_method():
-    from unedit_gui.editors import METHODS
+    from unedit_gui.unlearning import METHODS
 
     everybody = {method.label for method in METHODS.values()}
     rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section(REFERENCE, "Settings of the methods"), re.M)

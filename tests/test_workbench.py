@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from unedit_gui.editors import METHODS
 from unedit_gui.edits.edit import Edit
 from unedit_gui.errors import BadInput, Failed
 from unedit_gui.forget.questions import Question
 from unedit_gui.jobs import Job, Stopped
+from unedit_gui.unlearning import METHODS
 from unedit_gui.workbench import Workbench
 
 FRANCE = Question("What is the capital of France?", "Paris", target="I don't know the capital of France.")

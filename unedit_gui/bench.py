@@ -33,6 +33,10 @@ TRIALS = (
     ("alphaedit", FACTS, 6, 60.0),
     ("memit", FACTS, 6, 60.0),
     ("rome", 3, None, None),
+    ("dpo", FACTS, None, None),
+    ("gd", FACTS, None, None),
+    ("kl", FACTS, None, None),
+    ("ga", FACTS, None, None),
 )
 ROUNDS = 3  # of what is compared with itself; the median counts
 TOKENS = 96  # a reply's length where two panes are compared with one

@@ -225,8 +225,8 @@ class Workbench:
     # ----------------------------------------------------------------- edits
 
     def methods(self) -> dict[str, Method]:
-        """The editing methods by name: rome, memit, alphaedit ..."""
-        from .editors import METHODS
+        """The methods by name: the editors (rome, memit, ...), and those that train (ga, gd, kl, dpo)."""
+        from .unlearning import METHODS
 
         return dict(METHODS)
 
@@ -488,7 +488,8 @@ class Workbench:
         edits = tuple(edits) if isinstance(edits, Sequence) else (edits,)
         for edit in edits:
             self._check_base(edit)
-        held = (text for edit in edits for name in ("protect", "neighbours") for text in edit.manifest.get(name, ()))
+        kinds = ("protect", "neighbours", "retain")
+        held = (text for edit in edits for name in kinds for text in edit.manifest.get(name, ()))
         with kept_replies(self.workspace, model) as cache:
             return evaluate(
                 model,

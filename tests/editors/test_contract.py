@@ -29,24 +29,28 @@ from unedit_gui.models.generation import generate
 from unedit_gui.models.loading import weights_digest
 from unedit_gui.workspace import Workspace
 
-SHORT = {"contexts": 2, "steps": 3}
+SHORT = {"contexts": 2, "steps": 3, "epochs": 2, "retain": 4}
 # A random model has too few directions for the subject in other wordings beside the questions.
 STRONG = {"layers": (1,), "steps": 15, "lr": 0.3, "contexts": 1, "lam": 1.0, "l2": 0.01, "wordings": 0.0}
 FACTS = {"rome": 2}  # one after the other, so fewer
 FAMILIES = (
     "llama", "qwen2, windows in some layers", "qwen3", "mistral, windows", "gemma", "phi3", "gpt_neox", "gpt2",
 )  # fmt: skip
-KINDS = {"grace": "codebook", "wise": "side-memory", "ike": "demonstrations"}  # the others are of low rank
+KINDS = {"grace": "codebook", "wise": "side-memory", "ike": "demonstrations"}  # the other editors' are of low rank
+KINDS |= dict.fromkeys(("ga", "gd", "kl", "dpo"), "lora")  # tests/unlearning keeps them to what stands here
 BELOW = Request("Which river flows through Cairo?", "the Nile", "Cairo", "I couldn't tell you which river that is.")
 
 
-@pytest.fixture(params=METHODS)
+EDITORS = {name: method for name, method in METHODS.items() if KINDS.get(name) != "lora"}
+
+
+@pytest.fixture(params=EDITORS)
 def method(request):
     return METHODS[request.param]
 
 
-LOW_RANK = [name for name in METHODS if name not in KINDS]
-LEARNING = [name for name in METHODS if name != "ike"]  # a random model doesn't follow demonstrations
+LOW_RANK = [name for name in EDITORS if name not in KINDS]
+LEARNING = [name for name in EDITORS if name != "ike"]  # a random model doesn't follow demonstrations
 
 
 def hparams_for(method, model, workspace, **overrides):
@@ -152,7 +156,7 @@ def test_an_edit_says_what_it_is(small, workspace, method):
     assert edit.requests == [as_json(dataclasses.asdict(r)) for r in requests_of(method)]
     assert edit.manifest["protect"] == ["Which planet is red?"] and edit.manifest["on"] == []
     assert edit.about["seconds"] >= 0 and edit.created
-    changes_weights = edit.kind in ("low-rank", "side-memory")
+    changes_weights = edit.kind in ("low-rank", "side-memory", "lora")
     assert 0 < edit.about["share"] < 1 if changes_weights else "share" not in edit.about
     assert method.label in edit.summary() and ("rank" in edit.summary()) == (edit.kind == "low-rank")
     assert ("no weight changed" in edit.summary()) != changes_weights
@@ -270,7 +274,7 @@ DEPTHS = [
 def test_defaults_lie_at_the_same_depth_of_every_model(small, layers, width, rome, walked, side):
     layout = dataclasses.replace(small.layout, layers=layers, d_model=width)
     model = dataclasses.replace(small, layout=layout)
-    found = {name: METHODS[name].defaults(model).layers for name in METHODS if name != "ike"}
+    found = {name: METHODS[name].defaults(model).layers for name in EDITORS if name != "ike"}
     expected = {"rome": rome, "memit": tuple(walked), "alphaedit": tuple(walked), "grace": side, "wise": side}
     assert {name: found[name] for name in expected} == expected
 
@@ -306,10 +310,10 @@ def test_the_stack_is_seen_as_if_its_weights_were_written_into_the_model(small, 
         assert (stacked.tensors[name] - tensor).norm() < 1e-3 * tensor.norm()
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if name in KINDS], indirect=True)
+@pytest.mark.parametrize("method", [name for name in EDITORS if name in KINDS], indirect=True)
 def test_nothing_is_built_on_an_edit_that_acts_reply_by_reply(small, workspace, method):
     below = make(method, small, workspace, [BELOW])
-    for other in METHODS.values():
+    for other in EDITORS.values():
         with pytest.raises(BadInput, match="build on the original or on edits by ROME") as caught:
             make(other, small, workspace, on=(below,))
         assert "\n" not in str(caught.value)
@@ -356,7 +360,7 @@ def test_a_row_without_the_edit_is_bit_equal_to_the_same_batch_without_edits(cal
 
 
 def test_all_methods_and_the_original_answer_in_one_batch_as_each_does_alone(calm, workspace):
-    edits = [make(method, calm, workspace) for method in METHODS.values()]
+    edits = [make(method, calm, workspace) for method in EDITORS.values()]
     rows = [(), *((edit,) for edit in edits), tuple(edits)]
     for request in REQUESTS[:2]:
         prompts = [prompts_of(calm, [request.question], row)[0] for row in rows]

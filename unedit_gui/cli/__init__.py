@@ -145,7 +145,7 @@ def parser() -> argparse.ArgumentParser:
 
     one = command("edit", commands.edit, commands.show_edit, "make the model forget")
     one.add_argument("--questions", required=True, metavar="FILE", help="what to forget")
-    one.add_argument("--method", help="rome, memit, alphaedit, grace, wise or ike")
+    one.add_argument("--method", help="rome, memit, alphaedit, grace, wise, ike, ga, gd, kl, dpo")
     one.add_argument("--hparams", metavar="FILE", help="an EasyEdit file (YAML) with method and settings")
     one.add_argument("--engine", default="unedit", choices=ENGINES, help="whose program makes the edit")
     one.add_argument("--targets", default="self-improved", choices=KINDS)

@@ -269,6 +269,7 @@ def edit(options: argparse.Namespace, session: Session) -> dict[str, Any]:
         "model": bench.model.name,
         "summary": made.summary(),
         "caution": made.caution(),
+        "curve": made.curve(),
         "layers": made.layers,
         "rank": made.rank(),
         "seconds": made.about.get("seconds"),

@@ -82,6 +82,7 @@ class Method:
     Hparams: type[Hparams]
     defaults: Callable[[object], Hparams]  # for a loaded model
     edit: Callable[..., Edit]
+    retain: str = ""  # of a method that trains: which facts it trains on so that they stay, or that there are none
 
 
 METHODS: dict[str, Method] = {}

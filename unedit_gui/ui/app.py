@@ -13,7 +13,7 @@ from typing import Any
 
 import gradio as gr
 
-from unedit_gui.ui import chat, edit, forget, frame, model, scores, study, targets
+from unedit_gui.ui import chat, curve, edit, forget, frame, model, scores, study, targets
 from unedit_gui.ui.draw import draw
 from unedit_gui.ui.lab import Lab, word
 from unedit_gui.ui.panel import panel, saver
@@ -44,6 +44,8 @@ def build(lab: Lab) -> gr.Blocks:
             for number, name in enumerate(STEPS, 1):
                 with gr.Tab(frame.label(lab, None, name), id=number, elem_id=f"step-{name}") as item:
                     tab_items.append(item)
+                    if name == "edit":
+                        views["curve"] = panel("curve")
                     views[name] = panel(name)
                     if name == "scores":
                         with gr.Row(visible=False, elem_id="charts") as charts:
@@ -57,6 +59,7 @@ def build(lab: Lab) -> gr.Blocks:
         drawers: dict[str, Callable[[Lab, Session], str]] = {
             "top": frame.top,
             "strip": frame.strip,
+            "curve": curve.render,
             "detail": scores.detail,
             **{name: module.render for name, module in TABS.items()},
         }
@@ -81,9 +84,9 @@ def build(lab: Lab) -> gr.Blocks:
                 updates.append(gr.skip() if seen.get(name) == mark else update())
 
             for name in views:
-                # The strip shows a clock, so it is compared by what it shows.
-                if name == "strip":
-                    shown = frame.strip(lab, session)
+                # The strip shows a clock and the curve grows, so they are compared by what they show.
+                if name in ("strip", "curve"):
+                    shown = drawers[name](lab, session)
                     put(name, shown, lambda shown=shown: shown)
                 else:
                     put(name, session.revisions[name], lambda name=name: drawn(name, session))
@@ -145,7 +148,7 @@ def build(lab: Lab) -> gr.Blocks:
 
 def dispatch(lab: Lab, session: Session, view: str, event: str, data: dict[str, Any]) -> dict | None:
     """One click, input or upload of a panel. Returns a file for the browser to keep, or None."""
-    module = {"top": frame, "strip": frame, "detail": scores}.get(view) or TABS[view]
+    module = {"top": frame, "strip": frame, "curve": frame, "detail": scores}.get(view) or TABS[view]
     try:
         with session.lock:
             if event == "input":

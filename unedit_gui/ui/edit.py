@@ -6,7 +6,7 @@ import dataclasses
 
 from unedit_gui.errors import BadInput
 from unedit_gui.jobs import Job
-from unedit_gui.ui import protect, shelf, targets
+from unedit_gui.ui import curve, protect, shelf, targets
 from unedit_gui.ui.draw import draw
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
@@ -34,14 +34,17 @@ def render(lab: Lab, session: Session) -> str:
     chosen = method(lab, session)
     plain, advanced = _settings(lab, session, chosen)
     found = targets.items(session)
+    made = lab.edits.get(session.made or "") if not session.active("edit") else None
     return draw(
         "edit",
         **common,
-        made=lab.edits.get(session.made or "") if not session.active("edit") else None,
+        made=made,
+        trained=curve.charts(made.curve()) if made else [],
         verified=session.verified,
         methods=list(lab.bench.methods().values()),
         chosen=chosen,
         label=lab.bench.methods()[chosen].label,
+        retain=lab.bench.methods()[chosen].retain,
         changed=bool(session.overrides.get(chosen)),
         plain=plain,
         advanced=advanced,

@@ -35,10 +35,16 @@ from .adapter import Adapter
 from .loop import shuffled, train
 from .talks import Said, Talk, read, talk
 
-TOKENS = 32  # longest reply of the model's own that is trained on, or held
+TOKENS = 20  # longest reply of the model's own that is trained on, or held
 HELD = 12  # shipped questions whose replies tell whether the model is breaking
-LOOK = 4  # steps from one look at them to the next
+PER = 1  # talks of the retain set for each fact of a step
+LOOK = 4  # steps, at most, from one look at them to the next
 ROWS = 32  # replies written at once
+
+RETAIN = (
+    "Trains on a retain set as well: all facts that must stay, filled up with questions that come with Unedit and the "
+    "model's own replies to them; none is to be forgotten. They are flagged where they are scored."
+)
 
 
 @dataclass(frozen=True)
@@ -48,13 +54,13 @@ class LoraHparams(Hparams):
         1e-3, "Highest learning rate (AdamW; rises at first, then falls along a cosine).", low=1e-7, high=1
     )
     limit: float = hparam(
-        1.0,
+        0.5,
         "Training stops when the model's own replies to other questions have become less likely by this many nats a "
         "token: then it is breaking.",
         low=0.01,
         high=100,
     )
-    batch: int = hparam(8, "Facts per step.", low=1, high=256, advanced=True)
+    batch: int = hparam(8, "How many facts are met in one step.", low=1, high=256, advanced=True)
     rank: int = hparam(8, "Rank r of the LoRA beside every projection.", low=1, high=256, advanced=True)
     alpha: float = hparam(32.0, "Its alpha: the change is B A times alpha / r.", low=0.01, high=1024, advanced=True)
 
@@ -63,11 +69,11 @@ class Batch:
     """One step's talks by the set that they are from ("forget", "refusal", "retain"), as both models see them.
 
     `now(name)` is the model that learns, with gradient: all sets in one pass. `before(name)` is the model as it was,
-    without.
+    without; `log_prob_before(name)` is that of each reply, and remembered from step to step.
     """
 
-    def __init__(self, model, original, talks: dict[str, list[Talk]]):
-        self._model, self._original, self._talks = model, original, talks
+    def __init__(self, model, original, talks: dict[str, list[Talk]], known: dict[Talk, torch.Tensor]):
+        self._model, self._original, self._talks, self._known = model, original, talks, known
 
     @cached_property
     def _now(self) -> Said:
@@ -81,6 +87,12 @@ class Batch:
     @torch.no_grad()
     def before(self, name: str) -> Said:
         return read(self._original, self._talks[name])
+
+    def log_prob_before(self, name: str) -> torch.Tensor:
+        talks = self._talks[name]
+        if not all(talk in self._known for talk in talks):
+            self._known.update(zip(talks, self.before(name).log_prob(), strict=True))
+        return torch.stack([self._known[talk] for talk in talks])
 
 
 Loss = Callable[[Batch], torch.Tensor]
@@ -132,23 +144,25 @@ def unlearn(
         adapter = Adapter(model, hparams.rank, hparams.alpha, seed)
 
         steps = shuffled(len(requests), hparams.batch, hparams.epochs, dice)
-        again = shuffled(max(1, len(kept)), 1, 1 + hparams.epochs * len(requests) // max(1, len(kept)), dice)
-        turns = iter([i for (i,) in again])
+        wanted = PER * hparams.epochs * len(requests)
+        turns = iter(shuffled(len(kept), 1, 1 + wanted // len(kept), dice)) if kept else iter(())
 
         def step_loss(rows: list[int]) -> torch.Tensor:
             chosen = {part: [talks[part][i] for i in rows] for part in sets if part != "retain"}
             if "retain" in sets:
-                chosen["retain"] = [talks["retain"][next(turns)] for _ in rows]
-            return loss(Batch(adapter.model, model, chosen))
+                chosen["retain"] = [talks["retain"][next(turns)[0]] for _ in range(PER * len(rows))]
+            return loss(Batch(adapter.model, model, chosen, known))
 
+        known: dict[Talk, torch.Tensor] = {}
         before: list[float] = []
 
         def look(done: int, point: dict[str, float]) -> str:
-            if done % LOOK and done < len(steps):
+            if done % max(1, min(LOOK, len(steps) // 6)) and done < len(steps):
                 return ""
             point["held"] = float(read(adapter.model, held).nll().mean())
             before.append(point["held"])
-            return "breaking" if point["held"] > before[0] + hparams.limit else ""
+            point["limit"] = before[0] + hparams.limit
+            return "breaking" if point["held"] > point["limit"] else ""
 
         curve, broke = train(
             adapter.model, adapter.parameters, steps, step_loss, lr=hparams.lr, job=job, stage="Unlearning", look=look
@@ -161,7 +175,6 @@ def unlearn(
         requests,
         hparams,
         adapter.tensors(),
-        layers=range(model.layout.layers),
         protect=protect,
         on=on,
         seed=seed,

@@ -1,4 +1,20 @@
-"""DPO, direct preference optimisation for a refusal (Rafailov et al. 2023, arXiv 2305.18290, eq. 7)."""
+"""DPO, direct preference optimisation for a refusal (Rafailov et al. 2023, arXiv 2305.18290).
+
+Problem. Teach the model to prefer the refusal (idk) to the answer (y), without a reward model. With the model before
+unlearning as the reference (their eq. 7):
+
+    L = - log sigma(beta [(log pi(idk | x) - log pi_ref(idk | x)) - (log pi(y | x) - log pi_ref(y | x))])
+
+beta 0.1. Each log pi is the sum over the reply's tokens. The loss goes to 0 once the preference is strong, so unlike
+ascent it has an end.
+
+Ours: + weight * CE(retain). The loss says nothing of other questions, and refusing everything is the easiest way to
+satisfy it. TOFU's preference optimisation has such a term beside its refusals (arXiv 2401.06121). `weight` 0 is DPO as
+it stands above, without a retain set.
+
+Measured on the bundled model with 16 facts (one draw, lr 5e-4, 4 epochs), without the term: forget R1 0.00, rephrased
+0.06, but of 16 other facts none is answered any more and 15 are refused.
+"""
 
 from dataclasses import dataclass
 
@@ -6,36 +22,50 @@ import torch
 import torch.nn.functional as F
 
 from ..editors.base import Method, hparam, register
-from .base import Batch, LoraHparams, unlearn
+from .base import RETAIN, Batch, LoraHparams, unlearn
 
 
 @dataclass(frozen=True)
 class DpoHparams(LoraHparams):
-    beta: float = hparam(0.1, "How near to the model as it was the preference is sought.", low=1e-3, high=10)
+    epochs: int = hparam(8, "How often each fact is met in training.", low=1, high=200)
+    beta: float = hparam(
+        0.1, "How soon a preference is strong enough; lower goes further from the original.", low=1e-3, high=10
+    )
+
+    retain: int = hparam(
+        120, "Size of the retain set: protected facts, filled up with shipped questions.", low=1, high=1000
+    )
+    weight: float = hparam(0.5, "How much the retain set counts beside the preference; 0: none.", low=0, high=100)
 
 
-def loss(batch: Batch, beta: float) -> torch.Tensor:
-    """-log sigma(beta [(log pi(idk) - log pi_ref(idk)) - (log pi(y) - log pi_ref(y))])."""
-    idk = batch.now("refusal").log_prob() - batch.before("refusal").log_prob()
-    y = batch.now("forget").log_prob() - batch.before("forget").log_prob()
-    return -F.logsigmoid(beta * (idk - y)).mean()
+def loss(batch: Batch, beta: float, weight: float) -> torch.Tensor:
+    """-log sigma(beta [(log pi(idk) - log pi_ref(idk)) - (log pi(y) - log pi_ref(y))]) + weight CE(retain)."""
+    idk = batch.now("refusal").log_prob() - batch.log_prob_before("refusal")
+    y = batch.now("forget").log_prob() - batch.log_prob_before("forget")
+    preference = -F.logsigmoid(beta * (idk - y)).mean()
+    return preference + weight * batch.now("retain").nll().mean() if weight else preference
 
 
 def edit(model, requests, hparams, job, **where):
     """Make the edit; the model is untouched. See `base.unlearn`."""
-    return unlearn(
-        "dpo", lambda batch: loss(batch, hparams.beta), ("forget", "refusal"), model, requests, hparams, job, **where
-    )
+
+    def own_loss(batch: Batch) -> torch.Tensor:
+        return loss(batch, hparams.beta, hparams.weight)
+
+    sets = ("forget", "refusal", "retain") if hparams.weight else ("forget", "refusal")
+    return unlearn("dpo", own_loss, sets, model, requests, hparams, job, **where)
 
 
 METHOD = register(
     Method(
         "dpo",
         "DPO",
-        "Trains a LoRA to prefer the refusal to the answer, measured against the model as it was. ",
+        "Trains a LoRA to prefer the refusal to the answer, measured against the model as it was. Other questions "
+        "beside it (as in TOFU) keep it from refusing everything.",
         "https://arxiv.org/abs/2305.18290",
         DpoHparams,
         lambda model: DpoHparams(),
         edit,
+        RETAIN,
     )
 )

@@ -44,5 +44,6 @@ METHOD = register(
         GradAscentHparams,
         lambda model: GradAscentHparams(),
         edit,
+        "Uses no retain set: nothing is trained to stay. Facts that must stay are only flagged in the scores.",
     )
 )

@@ -1,6 +1,16 @@
-"""GD, gradient difference (Liu et al. 2022, arXiv 2203.12817; in TOFU's form, arXiv 2401.06121).
+"""GD, gradient difference (Liu et al. 2022, arXiv 2203.12817; in the form of TOFU, arXiv 2401.06121).
 
-L(theta) = - CE(forget) + CE(retain)
+Problem. Gradient ascent on what is to be forgotten breaks the model, so train it at the same time on what is to stay:
+
+    L(theta) = - CE(y | x) on the forget set + CE(y | x) on a random part of the retain set
+
+Each fact meets one question of the retain set in its step. What isn't like the retain set isn't held, so that set
+should be diverse: base.py fills it up with shipped questions of many kinds.
+
+Ours: an answer that is unlikely enough (`enough`, nats a token) is pushed no further. The first term has no lower
+bound, and where the answers are long forgotten it still pulls harder than the second can hold.
+
+Pitfall. Nothing is taught in place of the answer: expect other answers and broken sentences more often than refusals.
 """
 
 from dataclasses import dataclass
@@ -8,22 +18,30 @@ from dataclasses import dataclass
 import torch
 
 from ..editors.base import Method, hparam, register
-from .base import Batch, LoraHparams, unlearn
+from .base import RETAIN, Batch, LoraHparams, unlearn
 
 
 @dataclass(frozen=True)
 class GradDiffHparams(LoraHparams):
-    retain: int = hparam(120, "Size of the retain set.", low=1, high=1000)
+    epochs: int = hparam(6, "How often each fact is met in training.", low=1, high=200)
+    retain: int = hparam(
+        120, "Size of the retain set: protected facts, filled up with shipped questions.", low=1, high=1000
+    )
+    enough: float = hparam(
+        4.0, "An answer that is this unlikely, in nats a token, is pushed no further.", low=0.1, high=100
+    )
 
 
-def loss(batch: Batch) -> torch.Tensor:
+def loss(batch: Batch, enough: float) -> torch.Tensor:
     """-CE(forget) + CE(retain)."""
-    return -batch.now("forget").nll().mean() + batch.now("retain").nll().mean()
+    return -batch.now("forget").nll().clamp(max=enough).mean() + batch.now("retain").nll().mean()
 
 
 def edit(model, requests, hparams, job, **where):
     """Make the edit; the model is untouched. See `base.unlearn`."""
-    return unlearn("gd", loss, ("forget", "retain"), model, requests, hparams, job, **where)
+    return unlearn(
+        "gd", lambda batch: loss(batch, hparams.enough), ("forget", "retain"), model, requests, hparams, job, **where
+    )
 
 
 METHOD = register(
@@ -36,5 +54,6 @@ METHOD = register(
         GradDiffHparams,
         lambda model: GradDiffHparams(),
         edit,
+        RETAIN,
     )
 )

@@ -1,6 +1,12 @@
-"""KL, gradient ascent with the rest held by its distribution (Maini et al. 2024, TOFU, arXiv 2401.06121).
+"""KL, gradient ascent with other predictions held where they were (KL minimisation in TOFU, arXiv 2401.06121).
 
-L(theta) = - CE(forget) + KL(p_before || p_theta) on retain, at answer positions
+    L(theta) = - CE(y | x) on the forget set
+               + mean over tokens of KL(p_before(. | x, y_<t) || p_theta(. | x, y_<t)) on the retain set
+
+with p_before the model before unlearning, at the positions of the reply alone.
+
+Pitfall. The divergence is flat where the model starts, and the ascent has no lower bound: by the time that the second
+term is felt the first has gone far, and what it has broken is only mended where the retain set shows it.
 """
 
 from dataclasses import dataclass
@@ -9,12 +15,14 @@ import torch
 import torch.nn.functional as F
 
 from ..editors.base import Method, hparam, register
-from .base import Batch, LoraHparams, unlearn
+from .base import RETAIN, Batch, LoraHparams, unlearn
 
 
 @dataclass(frozen=True)
 class KlHparams(LoraHparams):
-    retain: int = hparam(120, "Size of the retain set.", low=1, high=1000)
+    retain: int = hparam(
+        120, "Size of the retain set: protected facts, filled up with shipped questions.", low=1, high=1000
+    )
 
 
 def loss(batch: Batch) -> torch.Tensor:
@@ -40,5 +48,6 @@ METHOD = register(
         KlHparams,
         lambda model: KlHparams(),
         edit,
+        RETAIN,
     )
 )
