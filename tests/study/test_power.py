@@ -1,0 +1,82 @@
+"""Power, and whether the analysis finds what was put in and stays silent where nothing was."""
+
+import numpy as np
+import pytest
+
+from unedit_gui.errors import BadInput
+from unedit_gui.study.comparisons import Contrast, planned
+from unedit_gui.study.power import Spread, beforehand, expected_level, latent, made_up, reached
+
+PLAIN, IMPROVED = "plain", "improved"
+SPREAD = Spread()
+CONTRAST = Contrast("with against without self-improvement", ((IMPROVED, PLAIN),))
+
+
+def means(difference):
+    low, high = ({"entailment": 3 + half, "trust": 3 + half} for half in (-difference / 2, difference / 2))
+    return {PLAIN: low, IMPROVED: high}
+
+
+def test_made_up_ratings_have_the_means_that_were_asked_for():
+    assert expected_level(3.0, 1.2) == pytest.approx(3.0)
+    assert expected_level(latent(4.4, 1.2), 1.2) == pytest.approx(4.4)
+    assert latent(4.4, 1.2) > 4.4  # the end of the scale pulls the mean down
+    rows = made_up(300, 20, means(0.8), Spread(item=0), seed=2)
+    for name, mean in ((PLAIN, 2.6), (IMPROVED, 3.4)):
+        trust = [row["trust"] for row in rows if row["condition"] == name and row["forgotten"]]
+        assert np.mean(trust) == pytest.approx(mean, abs=0.1)
+    with pytest.raises(BadInput, match="can't be simulated"):
+        latent(5.0, 1.0)
+
+
+def test_each_made_up_rater_sees_each_item_once_and_each_condition_equally_often():
+    rows = made_up(4, 20, means(0.0))
+    for rater in {row["rater"] for row in rows}:
+        mine = [row for row in rows if row["rater"] == rater]
+        assert len({row["item"] for row in mine}) == 20
+        assert sum(row["condition"] == PLAIN for row in mine) == 10
+    assert all((row["trust"] is None) == (not row["forgotten"]) for row in rows)
+
+
+def test_more_raters_and_larger_differences_are_found_more_often():
+    few, many = (beforehand(raters, 20, runs=200) for raters in (10, 40))
+    assert [one.chance.value for one in few] == sorted(one.chance.value for one in few)
+    assert all(one.chance.value > other.chance.value for one, other in zip(many[:2], few[:2], strict=True))
+    (nothing,) = beforehand(20, 20, differences=(0.0,), runs=400)
+    assert nothing.chance.value < 0.05
+
+
+def test_a_study_that_cannot_compare_is_refused():
+    with pytest.raises(BadInput, match="an item for each condition"):
+        beforehand(20, 3, conditions=4)
+
+
+def test_power_reached_is_that_of_the_spread_and_not_of_the_effect():
+    narrow, wide = (reached(spread, 20, 20, 2)[0].chance.value for spread in (0.2, 1.0))
+    assert narrow > 0.95 and wide < 0.4
+    assert "no spread" in reached(0.0, 20, 20, 2)[0].chance.why
+    assert "fewer than two" in reached(None, 1, 20, 2)[0].chance.why
+
+
+def recovered(seed):
+    """Whether a true difference of 0.8 is found on both scales, with the truth in both intervals."""
+    entailment, trust, _ = planned(made_up(20, 20, means(0.8), seed=seed), CONTRAST, draws=1000)
+    return all(one.found and one.difference.low < 0.8 < one.difference.high for one in (entailment, trust))
+
+
+def alarmed(seed, spread=SPREAD):
+    """Whether any planned test finds something where nothing is."""
+    return any(one.found for one in planned(made_up(20, 20, means(0.0), spread, seed=seed), CONTRAST, draws=10))
+
+
+def test_effects_are_found_and_nothing_is_not():
+    """The small version; the figures of the large one are in docs/study.md."""
+    assert sum(recovered(seed) for seed in range(5)) >= 4
+    assert sum(alarmed(seed) for seed in range(20)) <= 3
+
+
+@pytest.mark.slow
+def test_the_large_version():
+    print("recovered", sum(recovered(seed) for seed in range(20)), "of 20")
+    print("false alarms", sum(alarmed(seed) for seed in range(200)), "of 200")
+    print("with replies that differ", sum(alarmed(seed, Spread(reply=0.5)) for seed in range(200)), "of 200")
