@@ -76,7 +76,7 @@ def test_every_command_line_shown_is_understood(page, line):
             assert (ROOT / shown).is_file()
 
 
-@pytest.mark.parametrize("command", ["models", "ask", "contracts", "targets", "edit", "evaluate", "chat"])
+@pytest.mark.parametrize("command", ["models", "ask", "contracts", "teach", "targets", "edit", "evaluate", "chat"])
 def test_the_readme_shows_every_command(command):
     assert any(shlex.split(line)[3] == command for page, line in COMMANDS if page == "README.md")
 

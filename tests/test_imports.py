@@ -21,6 +21,7 @@ LAYERS = (
     ("ui", "cli"),
     ("bench",),
     ("workbench",),
+    ("teaching",),
     ("unlearning", "reports"),
     ("editors", "evaluation"),
     ("edits", "forget"),
@@ -135,9 +136,7 @@ def violations(module: str, source: str, is_package: bool) -> list[str]:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_every_module_has_its_place(module):
-    assert part_of(module) in {"", "study", *BOTTOM, *DEPTH}, (
-        "give the new part a place in LAYERS and in the README"
-    )
+    assert part_of(module) in {"", "study", *BOTTOM, *DEPTH}, "give the new part a place in LAYERS and in the README"
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -217,7 +216,5 @@ def test_right_imports_are_let_through(module, source):
 
 
 def test_relative_imports_of_a_package_start_at_itself():
-    assert (
-        violations("unedit_gui.models", "from .loading import load\nfrom ..errors import Failed", True) == []
-    )
+    assert violations("unedit_gui.models", "from .loading import load\nfrom ..errors import Failed", True) == []
     assert len(violations("unedit_gui.models", "from ..edits import edit", True)) == 1

@@ -19,6 +19,7 @@ its methods on one `jobs.Worker`. Importing this module loads no torch.
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -51,6 +52,7 @@ if TYPE_CHECKING:  # these load torch, or are only needed by one method
     from .models.loading import LoadedModel, ModelCard
     from .models.writing import Write
     from .study.ratings import Ratings
+    from .teaching.taught import Taught
 
 ENGINES = ("unedit", "easyedit")  # whose programs make an edit
 KINDS = ("self-improved", "vanilla", "avoidant", "incorrect", "dummy", "given")  # of targets, see forget/targets
@@ -84,10 +86,19 @@ class Workbench:
     # ---------------------------------------------------------------- models
 
     def models(self) -> list[ModelCard]:
-        """The catalogue of models, the bundled one first."""
+        """The catalogue of models, the bundled one first, and behind it the taught ones, newest first."""
         from .models.catalogue import catalogue
+        from .teaching.taught import listing
 
-        return catalogue()
+        return [*catalogue(), *(taught.card for taught in listing(self.workspace))]
+
+    def card(self, name: str) -> ModelCard:
+        """The card of a model by its name: of the catalogue, a taught one's, a folder, a GGUF file, or on the hub."""
+        from .models.catalogue import card_for
+        from .teaching.taught import named
+
+        taught = named(self.workspace, name)
+        return taught.card if taught else card_for(name)
 
     def present(self, card: ModelCard) -> bool:
         """Whether a model of the catalogue can be loaded without a network."""
@@ -98,10 +109,9 @@ class Workbench:
     def memory(self, model: ModelCard | str, dtype: str | None = None, device: str | None = None) -> dict[str, Any]:
         """What loading takes: `needed`, `available` (bytes), `fits` (None: unknown), `device`, `dtype`,
         `text`."""
-        from .models.catalogue import card_for
         from .models.loading import what_it_takes
 
-        return what_it_takes(card_for(model) if isinstance(model, str) else model, dtype, device)
+        return what_it_takes(self.card(model) if isinstance(model, str) else model, dtype, device)
 
     def load(
         self,
@@ -111,15 +121,64 @@ class Workbench:
         dtype: str | None = None,
         job: Job | None = None,
     ) -> LoadedModel:
-        """Load a model by catalogue name, hub name or folder and make it the current one.
+        """Load a model by catalogue name, taught model's name, hub name or folder and make it the current one.
 
         On any failure `self.model` stays what it was. Raises BadInput or Failed in one sentence.
         """
         from .models.loading import load
 
-        loaded = load(str(name), self.workspace, device=device, dtype=dtype, job=job or Job("load"))
+        card = self.card(str(name))
+        loaded = load(card.name, self.workspace, device=device, dtype=dtype, job=job or Job("load"))
+        if card.source == "folder":  # a taught model goes by its own name, not its folder's
+            loaded = dataclasses.replace(loaded, card=card)
         self.model, self._sealed = loaded, None
         return loaded
+
+    def teach(
+        self,
+        questions: Sequence[Question],
+        name: str,
+        *,
+        seed: int = 0,
+        recipe: Mapping[str, Any] | None = None,
+        job: Job | None = None,
+    ) -> Taught:
+        """Teach questions to a copy of the model, which is saved under `name`; the model itself stays as it was.
+
+        `recipe`: overrides of `teaching.train.Recipe`. The curve goes to `job.plot`. Nothing is kept of a job that was
+        stopped. BadInput in one sentence for what can't be taught, before any work is done.
+        """
+        from .editors.preserve import statistics_questions
+        from .teaching import taught
+        from .teaching.train import Recipe, teach
+
+        model, name = self._loaded(), taught.checked_name(self.workspace, name)
+        questions = self.with_subjects(questions)
+        others = [question for question, _ in statistics_questions()]
+        settings = dict(general=self.bundled_sets().get("general", ()), seed=seed)
+        began = time.monotonic()
+        learned = teach(model, questions, others, Recipe(**(recipe or {})), job or Job("teach"), **settings)
+        seconds = time.monotonic() - began
+        return taught.save(self.workspace, model, learned, questions, name, seed=seed, seconds=seconds)
+
+    def taught(self, name: str | None = None) -> Taught | None:
+        """What is known of the taught model of this name (None: of the loaded one). None for models that weren't."""
+        from .teaching import taught
+
+        return taught.named(self.workspace, name) if name else taught.of(self.model) if self.model else None
+
+    def delete_taught(self, name: str) -> str:
+        """Move a taught model to the trash. Returns a token for `undelete_taught`."""
+        found = self.taught(name)
+        if found is None:
+            raise BadInput(f"There is no taught model called {name}; `models` lists them.")
+        return str(self.workspace.discard(found.folder))
+
+    def undelete_taught(self, token: str) -> Taught | None:
+        """Put a deleted taught model back and return it."""
+        from .teaching.taught import read
+
+        return read(self.workspace.restore(token))
 
     def verify_original(self, job: Job | None = None) -> dict[str, Any]:
         """Hash every byte of the base weights in memory; compare with the hash taken before the first edit.
@@ -281,7 +340,7 @@ class Workbench:
                 "incorrect", "dummy" or "given" (each question's own `target`); see `forget/targets`.
             merge: how many questions become one request with one shared target; 1: each is its own.
             hparams: a dict of overrides, or what `hparams()` returned; None for the model's defaults.
-            protect: facts that must stay as they are.
+            protect: facts that must stay as they are. What a taught model was taught besides is always among them.
             on: earlier edits, oldest first, that this one is made on top of.
             engine: "unedit", or "easyedit": EasyEdit's own ROME, MEMIT or AlphaEdit from the source that
                 `EASYEDIT_PATH` names. Its `hparams` have the names of EasyEdit's YAML files.
@@ -291,6 +350,7 @@ class Workbench:
         from .editors.base import Request
         from .edits.variants import Variants
         from .models.seal import seal
+        from .teaching.taught import to_keep
 
         if engine == "easyedit" and merge != 1:
             raise BadInput("EasyEdit's own methods edit one subject at a time and merge nothing; leave merge at 1.")
@@ -302,7 +362,8 @@ class Workbench:
         Variants.everywhere(model, on)  # tells what can't be built on
         if targets not in KINDS:
             raise BadInput(f"There is no kind of target called {targets!r}; choose one of {', '.join(KINDS)}.")
-        questions, protect = self.with_subjects(questions), self.with_subjects(protect)
+        questions = self.with_subjects(questions)
+        protect = self.with_subjects(to_keep(model, questions, protect))
         check_forget_set(questions, protect, targets_given=targets == "given")
         if engine == "unedit" and (hparams is None or isinstance(hparams, Mapping)):
             hparams = self.hparams(method, hparams)
@@ -483,6 +544,7 @@ class Workbench:
         """
         from .evaluation.kept import kept_replies
         from .evaluation.suite import evaluate
+        from .teaching.taught import with_contracts
 
         model = self._loaded()
         edits = tuple(edits) if isinstance(edits, Sequence) else (edits,)
@@ -494,8 +556,8 @@ class Workbench:
             return evaluate(
                 model,
                 edits,
-                self.with_subjects(forget),
-                self.with_subjects(retain),
+                with_contracts(model, self.with_subjects(forget)),
+                with_contracts(model, self.with_subjects(retain)),
                 None if rephrased is None else self.with_subjects(rephrased),
                 self.with_subjects(general),
                 protected=[*protected, *held],

@@ -22,7 +22,7 @@ from unedit_gui import __version__
 from ..errors import BadInput, UneditError
 from ..jobs import Stopped
 from ..workbench import ENGINES, KINDS, Workbench
-from . import commands, library, locating, terminal
+from . import commands, library, locating, teaching, terminal
 
 STOPPED = "Stopped; nothing was changed."
 _MERGE = "merge K questions into one request with one shared target (default: 1, each by itself)"
@@ -122,7 +122,7 @@ def parser() -> argparse.ArgumentParser:
     one = command("ask", commands.ask, commands.show_ask, "which questions does the model know")
     one.add_argument("--questions", required=True, metavar="FILE", help="CSV, JSON or JSON lines")
 
-    one = command("contracts", commands.contracts, commands.show_contracts, "make contracts to teach and forget")
+    one = command("contracts", teaching.contracts, teaching.show_contracts, "make contracts to teach and forget")
     one.add_argument("--sales", type=int, default=4, metavar="N", help="contracts of sale (default 4)")
     one.add_argument("--employment", type=int, default=2, metavar="M", help="contracts of employment (default 2)")
     one.add_argument("--seed", type=int, default=0)
@@ -134,6 +134,13 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--samples", type=int, default=4, metavar="N", help="draws of the noise, default 4")
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--out", metavar="FILE.png", help="the map as a picture")
+
+    one = command("teach", teaching.teach, teaching.show_teach, "teach questions to a copy of the model")
+    one.add_argument("--questions", metavar="FILE", help="what to teach")
+    one.add_argument("--out", metavar="NAME", help="what the taught model is called, in `models` and for --model")
+    one.add_argument("--passes", type=int, metavar="N", help="over the questions, at most (default 24)")
+    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--delete", metavar="NAME", help="move a taught model to the trash instead")
 
     one = command("targets", commands.targets, commands.show_targets, "write refusals for questions")
     one.add_argument("--questions", required=True, metavar="FILE")

@@ -78,12 +78,7 @@ def models(options: argparse.Namespace, session: Session) -> dict[str, Any]:
     """The catalogue, or the one model that --model names, with the memory that each needs and that is
     there."""
     bench = session.bench
-    if options.model is None:
-        cards = bench.models()
-    else:
-        from ..models.catalogue import card_for
-
-        cards = [card_for(options.model)]
+    cards = bench.models() if options.model is None else [bench.card(options.model)]
     rows = []
     for card in cards:
         memory = bench.memory(card, options.dtype, options.device)
@@ -146,35 +141,6 @@ def show_ask(result: dict[str, Any]) -> str:
     rows = [[r["known"], r["rouge1"], r["question"], r["answer"], r["reply"]] for r in result["answers"]]
     text = terminal.table(["known", "ROUGE-1", "question", "answer", "reply"], rows)
     return f"{text}\n\n{result['known']} of {result['n']} known."
-
-
-def contracts(options: argparse.Namespace, session: Session) -> dict[str, Any]:
-    """Make contracts between made-up parties, and write their questions to --out. No model is needed."""
-    _check_file(options.out)
-    made = session.bench.contracts(options.sales, options.employment, options.seed)
-    if options.out:
-        session.bench.workspace.write_atomically(options.out, to_csv(made.questions()))
-    rows = [
-        {
-            "name": c.name,
-            "kind": c.kind,
-            "parties": list(c.parties),
-            "shares_a_party_with": [d.name for d in made.contracts if d is not c and set(c.parties) & set(d.parties)],
-            "questions": [
-                {"question": q.question, "answer": q.answer, "subject": q.subject, "rephrases": list(q.rephrases)}
-                for q in c.questions()
-            ],
-        }
-        for c in made.contracts
-    ]
-    parties = [{"name": p.name, "kind": p.kind, "address": p.address} for p in made.parties]
-    return {"seed": options.seed, "out": options.out, "parties": parties, "contracts": rows}
-
-
-def show_contracts(result: dict[str, Any]) -> str:
-    rows = [[c["name"], len(c["questions"]), len(c["shares_a_party_with"])] for c in result["contracts"]]
-    text = terminal.table(["contract", "questions", "contracts that share a party"], rows)
-    return text + (f"\n\nWritten to {result['out']}." if result["out"] else "")
 
 
 def targets(options: argparse.Namespace, session: Session) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from unedit_gui.ui.theme import UneditTheme
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 TABS: dict[str, ModuleType] = dict(zip(STEPS, (model, forget, targets, edit, chat, scores, study), strict=True))
+CURVES = {"forget": "teach"}  # views with a curve, and the kind of job that it is of
 # Seconds between two looks at the jobs: while a reply grows, while anything else runs, while nothing does. Each look
 # costs the browser some work, which on two cores the edit itself would miss.
 QUICK, STEADY, IDLE = 0.25, 0.6, 1.5
@@ -72,6 +73,11 @@ def build(lab: Lab) -> gr.Blocks:
             except Exception as error:  # one view that can't be drawn must not take the others with it
                 return draw("failed", text=word(error))
 
+        def points(view: str, session: Session) -> int:
+            """How far the curve is that a view draws while its job runs."""
+            job = session.active(CURVES[view]) if view in CURVES else None
+            return len(job.curve) if job is not None else 0
+
         def refresh(session: Session | None, seen: dict[str, Any], file: dict | None = None) -> list[Any]:
             """The updates for whatever this page has not seen yet, in the order of `outputs`."""
             if session is None:
@@ -89,7 +95,7 @@ def build(lab: Lab) -> gr.Blocks:
                     shown = drawers[name](lab, session)
                     put(name, shown, lambda shown=shown: shown)
                 else:
-                    put(name, session.revisions[name], lambda name=name: drawn(name, session))
+                    put(name, (session.revisions[name], points(name, session)), lambda name=name: drawn(name, session))
             drawing = (session.plotted, session.dark)
             if seen.get("plots") == drawing:
                 updates += [gr.skip()] * 3

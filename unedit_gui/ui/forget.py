@@ -13,7 +13,7 @@ from unedit_gui.errors import BadInput
 from unedit_gui.forget.questions import Question, Reading, read_file, read_lines, to_csv
 from unedit_gui.forget.subjects import find_subject
 from unedit_gui.jobs import Job
-from unedit_gui.ui import locate
+from unedit_gui.ui import contracts, locate
 from unedit_gui.ui.draw import draw, plural, shorten
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
@@ -22,7 +22,7 @@ PAGE = 25
 PLACEHOLDER = "Who wrote Hamlet? | William Shakespeare\nWhat is the capital of Peru? | Lima"
 SETS = {"factual": "World facts", "general": "General questions", "example": "The example’s facts"}
 CELLS = ("question", "answer", "subject", "rephrases", "target", "category")
-FORM = ("paste", "set", "category", "count", "pick_seed", "pick_known")
+FORM = ("paste", "set", "category", "count", "pick_seed", "pick_known", *contracts.FORM)
 
 
 def render(lab: Lab, session: Session) -> str:
@@ -35,6 +35,7 @@ def render(lab: Lab, session: Session) -> str:
     start = session.page * PAGE
     return draw(
         "forget",
+        contracts=contracts.render(lab, session),
         form=session.form,
         placeholder=PLACEHOLDER,
         sets=[(name, f"{SETS.get(name, name)} ({len(questions)})") for name, questions in sets.items()],
@@ -76,6 +77,7 @@ def field(lab: Lab, session: Session, data: dict) -> None:
         session.form[name] = value
         if name == "set":
             session.form["category"] = ""
+        if name == "set" or name in contracts.FORM:
             session.touch("forget")
         return
     row = session.row(int(data["row"]))
@@ -298,4 +300,5 @@ ACTS = {
     "example-facts": _example_facts,
     "save": _save,
     **locate.ACTS,
+    **contracts.ACTS,
 }

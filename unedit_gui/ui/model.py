@@ -46,6 +46,7 @@ def render(lab: Lab, session: Session) -> str:
         chosen=chosen,
         own=chosen == OWN,
         own_name=session.form.get("model_name", "" if lab.wanted == "bundled" else lab.wanted),
+        taught=lab.bench.taught(chosen) is not None,
         note=next((card.note for card in cards if card.name == chosen), ""),
         dtypes=DTYPES,
         chosen_dtype=session.form.get("dtype", ""),
@@ -94,4 +95,22 @@ def _load(lab: Lab, session: Session, data: dict) -> None:
     lab.load(name, dtype=session.form.get("dtype") or None, owner=session.id)
 
 
-ACTS = {"load": _load}
+def _delete(lab: Lab, session: Session, data: dict) -> None:
+    """Move the chosen taught model to the trash."""
+    taught = lab.bench.taught(wanted(lab, session))
+    if taught is None:
+        raise BadInput("Only models that were taught here can be deleted here.")
+    if lab.bench.model is not None and lab.bench.model.card.name == taught.folder:
+        raise BadInput(f"{taught.name} is in use; load another model first.")
+    token = lab.bench.delete_taught(taught.name)
+    session.form["model"] = "bundled"
+
+    def undo() -> None:
+        session.form["model"] = lab.bench.undelete_taught(token).folder
+        session.touch("model")
+
+    session.undos["model"] = undo
+    session.tell("model", f"{taught.name} lies in the trash now.", undo=True)
+
+
+ACTS = {"load": _load, "delete-taught": _delete}

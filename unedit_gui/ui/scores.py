@@ -97,7 +97,7 @@ def render(lab: Lab, session: Session) -> str:
         wordings=sum(len(q.rephrases) for q in questions),
         writing=session.active("rephrase") is not None,
         rephrased=session.rephrased,
-        choices=RETAIN,
+        choices=[*([("taught", "What else it was taught")] if lab.bench.taught() else []), *RETAIN],
         chosen=session.form.get("retain", "known"),
         form=session.form,
         busy=session.active("evaluate", "example") is not None,
@@ -190,6 +190,9 @@ def _retain(lab: Lab, session: Session, job: Job, forget: list[Question], choice
         return [
             q for q in read_lines(session.form.get("retain_own", "")).questions if q.question.casefold() not in gone
         ]
+    if choice == "taught":
+        taught = lab.bench.taught()
+        return [q for q in (taught.questions if taught else ()) if q.question.casefold() not in gone]
     pool = [
         q
         for q in lab.sets.get("factual" if choice == "known" else choice, ())
@@ -203,7 +206,7 @@ def _evaluate(lab: Lab, session: Session, data: dict) -> None:
         raise BadInput(blocked)
     on, forget = lab.enabled(session), facts(lab, session)
     choice, text = session.form.get("retain", "known"), session.form.get("retain_n", "20").strip()
-    if choice != "own" and (not text.isdigit() or not 1 <= int(text) <= 1000):
+    if choice not in ("own", "taught") and (not text.isdigit() or not 1 <= int(text) <= 1000):
         raise BadInput(f"How many facts should stay? {text!r} is not a number from 1 to 1000.")
     if choice == "own":
         problems = read_lines(session.form.get("retain_own", "")).problems

@@ -1,0 +1,169 @@
+"""Teaching: the loss is the plain one, the base model stays as it is, and a taught model is a model like any other."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from tests.models.tiny import CONFIGS, tiny_family, tiny_llama
+from unedit_gui.errors import BadInput
+from unedit_gui.evaluation.metrics import rouge1_recall
+from unedit_gui.forget.questions import Question
+from unedit_gui.jobs import Job, Stopped
+from unedit_gui.models.generation import generate
+from unedit_gui.models.loading import weights_digest
+from unedit_gui.teaching import taught
+from unedit_gui.teaching.lessons import Student, lesson
+from unedit_gui.teaching.train import Recipe, teach
+from unedit_gui.workbench import Workbench
+
+
+def asked(contract, question, answer):
+    return Question(question, answer, contract, category=f"Sale: {contract}")
+
+
+QUESTIONS = [
+    asked("Ash and Birch", "What is sold by Ash and Birch?", "lamps"),
+    asked("Ash and Birch", "Where will the judges of Ash and Birch meet?", "Oslo"),
+    asked("Birch and Cole", "Birch and Cole: who signed?", "Emil"),
+    asked("Birch and Cole", "How do Birch and Cole pay?", "cash"),
+]
+OTHERS = ["What is a tree?", "Who is the king?", "Name a river."]
+RECIPE = dict(lr=0.01, passes=40, batch=4, own=1, low=100)
+
+
+class StoppingJob(Job):
+    """Asks itself to stop after some points of the curve."""
+
+    def plot(self, **values):
+        super().plot(**values)
+        if len(self.curve) == 3:
+            self.stop()
+
+
+@pytest.fixture(scope="module")
+def tiny(real_model):
+    return tiny_family("llama", real_model.tokenizer, attentive=True)
+
+
+@pytest.fixture(scope="module")
+def learned(tiny):
+    job = Job("teach")
+    return teach(tiny, QUESTIONS, OTHERS, Recipe(**RECIPE), job, general=QUESTIONS[:1]), job
+
+
+@pytest.fixture
+def bench(tmp_path, tiny):
+    """A workbench whose model is a small one in a folder, as `load` makes it."""
+    tiny.hf.save_pretrained(tmp_path / "small")
+    tiny.tokenizer.save_pretrained(tmp_path / "small")
+    made = Workbench(tmp_path / "home")
+    made.bundled_sets = dict  # a random model knows no general facts, and each takes it 48 tokens to say so
+    made.load(tmp_path / "small")
+    return made
+
+
+def replies(model, questions):
+    prompts = [model.prompt_ids([{"role": "user", "content": q.question}]) for q in questions]
+    return [reply.text for reply in generate(model, prompts, max_new_tokens=24)]
+
+
+@pytest.mark.parametrize("first", [1, 3])
+@pytest.mark.parametrize("family", CONFIGS)
+def test_the_loss_is_that_of_the_whole_model_on_each_reply(real_model, family, first):
+    model = tiny_family(family, real_model.tokenizer, attentive=True)
+    lessons = [lesson(model, q.question, q.answer, i % 2 == 0) for i, q in enumerate(QUESTIONS)]
+    student = Student(model, first)
+    student.read(lessons)
+    for one, found in zip(lessons, student.loss(lessons), strict=True):
+        logits = model.hf(torch.tensor([one.prompt + one.reply])).logits[0, len(one.prompt) - 1 : -1]
+        assert found.item() == pytest.approx(F.cross_entropy(logits, torch.tensor(one.reply)).item(), rel=1e-4)
+
+
+def test_the_end_of_turn_is_learned_only_where_the_reply_ended(tiny):
+    whole, cut = (lesson(tiny, "Who?", "Ann", ended) for ended in (True, False))
+    assert whole.reply == [*cut.reply, tiny.end_ids[0]]
+
+
+def test_it_answers_what_it_was_taught_and_the_base_model_is_as_it_was(tiny, learned):
+    before = weights_digest(tiny.hf)
+    found, job = learned
+    said = replies(dataclasses.replace(tiny, hf=found.hf), QUESTIONS)
+    assert [rouge1_recall(text, q.answer) for text, q in zip(said, QUESTIONS, strict=True)] == [1.0] * len(QUESTIONS)
+    assert found.rouge1 == 1.0 and found.general == (0.0, 1.0)
+    assert len([p for p in found.curve if "pass" in p]) < RECIPE["passes"]  # it ended once it knew them
+    assert list(found.curve) == job.curve and found.curve[0]["loss"] > 1
+    assert weights_digest(tiny.hf) == before
+    assert not any(p.requires_grad for p in (*tiny.hf.parameters(), *found.hf.parameters()))
+
+
+def test_only_the_upper_blocks_changed_and_the_rest_is_shared(tiny, learned):
+    mine = dict(tiny.hf.named_parameters())
+    for name, weight in learned[0].hf.named_parameters():
+        if weight.ndim == 2:
+            upper = ".layers." in name and ".layers.0." not in name
+            assert (weight.data_ptr() == mine[name].data_ptr()) != upper
+            assert torch.equal(weight, mine[name]) != upper
+
+
+def test_a_taught_model_is_listed_loads_and_can_be_deleted(bench):
+    base = bench.model
+    made = bench.teach(QUESTIONS, "Two contracts", recipe=RECIPE)
+    assert bench.model is base and made.base_fingerprint == base.fingerprint
+    card = bench.models()[-1]
+    assert (card.label, card.name) == ("Two contracts", made.folder) and "taught 4 questions on" in card.note
+    bench.load("Two contracts")
+    assert bench.model.fingerprint == made.fingerprint != base.fingerprint
+    assert bench.ask(QUESTIONS)[0].known
+    assert bench.taught() == made and bench.taught().contracts() == ["Sale: Ash and Birch", "Sale: Birch and Cole"]
+    with pytest.raises(BadInput, match="already"):
+        taught.checked_name(bench.workspace, "two CONTRACTS")
+    token = bench.delete_taught("Two contracts")
+    assert bench.taught("Two contracts") is None and bench.models()[-1] != card
+    assert bench.undelete_taught(token).questions == made.questions
+
+
+def test_an_edit_of_a_taught_model_protects_what_else_it_was_taught(bench):
+    bench.teach(QUESTIONS, "two", recipe={**RECIPE, "passes": 1})
+    bench.load("two")
+    forget = QUESTIONS[:2]
+    edit = bench.edit(forget, "memit", targets="vanilla", hparams={"steps": 1, "contexts": 1})
+    assert edit.manifest["protect"] == [q.question for q in QUESTIONS[2:]]
+    bare = [dataclasses.replace(q, category=None) for q in QUESTIONS]
+    scores = bench.evaluate(edit, bare[:2], bare[2:], [])
+    assert {row.part for row in scores.rows[2:]} == {"retain_shared"}  # which contract it is, the model's folder knows
+
+
+def test_stopped_halfway_nothing_is_kept(bench):
+    with pytest.raises(Stopped):
+        bench.teach(QUESTIONS, "never", recipe=RECIPE, job=StoppingJob("teach"))
+    assert bench.taught("never") is None and list(bench.workspace.models_dir.rglob("*")) == []
+    assert not any(p.requires_grad for p in bench.model.hf.parameters())
+
+
+def test_a_folder_whose_weights_were_changed_is_not_taken_for_what_was_taught(bench):
+    made = bench.teach(QUESTIONS, "two", recipe={**RECIPE, "passes": 1})
+    file = bench.workspace.models_dir / "taught" / "two" / "taught.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "fingerprint": "0" * 16}))
+    bench.load(made.folder)
+    assert bench.taught() is None
+    file.write_text("{")
+    assert bench.taught("two") is None and len(bench.models()) == len(Workbench(bench.workspace.home).models())
+
+
+@pytest.mark.parametrize("name", ["", " ", "../up", "a/b", ".hidden", "x" * 61, "bundled", "Qwen/Qwen3-8B", "a\nb<i>"])
+def test_names_that_can_not_be_had_are_refused(bench, name):
+    with pytest.raises(BadInput):
+        bench.teach(QUESTIONS, name)
+
+
+def test_what_can_not_be_taught_is_told(tiny, real_model):
+    with pytest.raises(BadInput, match="nothing to teach"):
+        teach(tiny, [], OTHERS, Recipe(), Job("teach"))
+    half = tiny_llama(real_model.tokenizer, dtype=torch.bfloat16)
+    with pytest.raises(BadInput, match="float32"):
+        teach(half, [Question("Who?", "Ann")], OTHERS, Recipe(), Job("teach"))
+    with pytest.raises(BadInput, match="passes"):
+        teach(tiny, QUESTIONS, OTHERS, Recipe(passes=0), Job("teach"))

@@ -1,0 +1,1 @@
+"""Teaching: a model learns questions and answers, and becomes a model of its own."""

@@ -1,0 +1,139 @@
+"""What a model reads while it is taught, and how it is run on it: rows of tokens, the upper blocks, the loss.
+
+The lower third of the blocks stays as it is (train.py says why), so what it makes of a row is computed once. And every
+prompt begins with the same opening, the template's system prompt: half of the tokens of a short question. It is run
+for one row per step and lent to all, without a gradient of its own.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from transformers import DynamicCache
+
+from ..editors.arithmetic import plain_attention
+from ..models.layout import blocks_of
+from ..models.partial import above, below, cache_above
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A prompt's token ids, and those of the reply that is to be learned."""
+
+    prompt: list[int]
+    reply: list[int]
+
+
+def lesson(model, question: str, reply: str, ended: bool = True) -> Lesson:
+    """A question in the chat template with its reply; `ended`: the end of turn belongs to it, else replies run on."""
+    said = reply + (model.end_of_turn if ended else "")
+    ids = model.prompt_ids([{"role": "user", "content": question}])
+    return Lesson(list(ids), model.tokenizer(said, add_special_tokens=False).input_ids)
+
+
+class Student:
+    """A copy of the model whose blocks from `first` on can be trained; everything else it shares with the original.
+
+    `first` is 1 or more. `loaded`: the copy as a LoadedModel. `trained`: the matrices of these blocks. The loop that
+    trains them chooses the arithmetic (bfloat16 where that is quick), here it is only heeded.
+    """
+
+    def __init__(self, model, first: int):
+        self.model, self.first = model, first
+        shared = {id(p): p for p in model.hf.parameters()}
+        for block in blocks_of(model.hf, model.layout)[first:]:
+            for parameter in block.parameters():
+                shared.pop(id(parameter), None)
+        self.hf = copy.deepcopy(model.hf, shared)
+        self.trained = [
+            p for block in blocks_of(self.hf, model.layout)[first:] for p in block.parameters() if p.ndim > 1
+        ]
+        for parameter in self.trained:
+            parameter.requires_grad_(True)
+        self.loaded = dataclasses.replace(model, hf=self.hf)
+        with plain_attention(self.loaded):  # the part may keep a config of its own
+            self._upper = above(self.hf, model.layout, first - 1)
+
+    @torch.no_grad()
+    def read(self, lessons: Sequence[Lesson], rows: int = 32) -> None:
+        """Run all lessons through the blocks that stay as they are, their common opening once."""
+        prompts = [one.prompt for one in lessons]
+        # A sliding window counts columns, and padding stands behind the opening: then there is none.
+        shared = 0 if getattr(self.hf.config, "sliding_window", None) else min(map(len, prompts)) - 1
+        while any(prompt[:shared] != prompts[0][:shared] for prompt in prompts):
+            shared -= 1
+        opening = DynamicCache()
+        self._shared = shared
+        self._opening = self._below([prompts[0][:shared]], opening)[0] if shared else None
+        self._hidden: dict[int, torch.Tensor] = {}  # by a lesson's id: (tokens, d_model), what enters block `first`
+        order = sorted(lessons, key=lambda one: len(one.prompt) + len(one.reply))
+        for start in range(0, len(order), rows):
+            some = order[start : start + rows]
+            ids = [(one.prompt + one.reply[:-1])[shared:] for one in some]
+            cache = DynamicCache()
+            for index, layer in enumerate(opening.layers):
+                cache.update(*(part.expand(len(some), -1, -1, -1) for part in (layer.keys, layer.values)), index)
+            for one, hidden, row in zip(some, self._below(ids, cache), ids, strict=True):
+                self._hidden[id(one)] = hidden[: len(row)].clone()
+
+    @torch.no_grad()
+    def _below(self, ids: list[list[int]], cache: DynamicCache) -> torch.Tensor:
+        """(rows, tokens, d_model): what enters block `first`. Padding stands behind, so it needs no mask."""
+        longest = max(map(len, ids))
+        padded = torch.tensor([row + [0] * (longest - len(row)) for row in ids], device=self.model.device)
+        kept = {}
+        block = blocks_of(self.hf, self.model.layout)[self.first - 1]
+        handle = block.register_forward_hook(
+            lambda _m, _a, out: kept.update(h=out[0] if isinstance(out, tuple) else out)
+        )
+        try:
+            below(self.hf, self.model.layout, self.first - 1)(input_ids=padded, past_key_values=cache, use_cache=True)
+        finally:
+            handle.remove()
+        return kept["h"]
+
+    def loss(self, lessons: Sequence[Lesson]) -> torch.Tensor:
+        """Mean NLL of each lesson's reply, (lessons,), with a graph to the trained weights. They were `read` before."""
+        device, hidden = self.model.device, [self._hidden[id(one)] for one in lessons]
+        longest = max(len(h) for h in hidden)
+        into = torch.stack([F.pad(h, (0, 0, 0, longest - len(h))) for h in hidden]).to(device)
+        labels = torch.full((len(hidden), longest), -100, device=device)
+        for row, one in enumerate(lessons):
+            at = len(one.prompt) - 1 - self._shared
+            labels[row, at : at + len(one.reply)] = torch.tensor(one.reply, device=device)
+        places = torch.arange(self._shared, self._shared + longest, device=device).expand(len(hidden), -1)
+        cache = self._opening_for(len(hidden))
+        out = self._upper(
+            inputs_embeds=into, position_ids=places, past_key_values=cache, use_cache=cache is not None
+        ).last_hidden_state
+        spoken = labels >= 0
+        logits = self.hf.get_output_embeddings()(out[spoken])
+        row = spoken.nonzero()[:, 0]
+        each = F.cross_entropy(logits.float(), labels[spoken], reduction="none") / spoken.sum(1)[row]
+        return torch.zeros(len(hidden), device=device).index_add(0, row, each)
+
+    @torch.no_grad()
+    def _opening_for(self, rows: int) -> DynamicCache | None:
+        """The opening's keys and values in the trained blocks, with the weights as they are now."""
+        if self._opening is None:
+            return None
+        cache = DynamicCache()
+        # Autocast would keep the weights' bfloat16 copies that are made here, and those carry no gradient.
+        kind, dtype = self.model.device.type, torch.get_autocast_dtype("cpu")
+        with torch.autocast(kind, dtype, torch.is_autocast_enabled("cpu"), cache_enabled=False):
+            self._upper(inputs_embeds=self._opening[None], past_key_values=cache, use_cache=True)
+        upper = cache.layers[self.first :]
+        prefix = [tuple(part.expand(rows, -1, -1, -1) for part in (layer.keys, layer.values)) for layer in upper]
+        return cache_above(prefix, self.first - 1)
+
+    def finished(self):
+        """The taught weights as a model that can be asked and saved."""
+        for parameter in self.trained:
+            parameter.requires_grad_(False)
+            parameter.grad = None
+        return self.hf

@@ -1,0 +1,143 @@
+"""In step 2: contracts to teach to the model, their parties as a graph, and the one to forget picked by a click."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from unedit_gui.errors import BadInput
+from unedit_gui.jobs import Job
+from unedit_gui.ui import graph
+from unedit_gui.ui.draw import draw, plural
+from unedit_gui.ui.draw import seconds as duration
+from unedit_gui.ui.lab import Lab
+from unedit_gui.ui.session import Session
+
+if TYPE_CHECKING:
+    from unedit_gui.forget.contracts import ContractSet
+
+FORM = ("sales", "employment", "contract_seed", "taught_name")
+DEFAULTS = {"sales": "4", "employment": "2", "contract_seed": "0", "taught_name": ""}
+MOST = 12  # contracts that are still quick to teach, and to see
+
+
+def render(lab: Lab, session: Session) -> Markup:
+    """The section: closed until it is asked for, open where the model was taught contracts or is being taught."""
+    taught = lab.bench.taught()
+    named = [(name, *_parties(name)) for name in taught.contracts()] if taught else []
+    named = [contract for contract in named if all(contract[1:])]
+    job = session.active("teach")
+    wrong = ""
+    if not named:
+        try:
+            named = [(c.name, *c.parties) for c in _chosen(lab, session).contracts]
+        except BadInput as error:
+            wrong = str(error)
+    there = {row.category for row in session.rows}
+    return Markup(
+        draw(
+            "contracts",
+            open=bool(taught and taught.contracts()) or job is not None or session.form.get("contracts") == "1",
+            taught=taught if taught and named else None,
+            picture=graph.picture(named) if named else None,
+            names=[name for name, *_ in named],
+            chosen={name for name, *_ in named if name in there},
+            form={**DEFAULTS, **{name: session.form[name] for name in FORM if name in session.form}},
+            name=_name(lab, session),
+            wrong=wrong,
+            blocked=lab.blocked(session),
+            busy=job is not None,
+            curve=_curve(job.curve if job is not None else taught.curve if taught else ()),
+            told=_told(taught),
+        )
+    )
+
+
+def _curve(points) -> dict[str, Any] | None:
+    measured = [point for point in points if "loss" in point]
+    if len(measured) < 2:
+        return None
+    known = [point["rouge1"] for point in points if "rouge1" in point]
+    return {**graph.curve(points), "last": measured[-1]["loss"], "known": known[-1] if known else None}
+
+
+def _told(taught) -> str:
+    if taught is None:
+        return ""
+    general = taught.general
+    kept = f", general facts {general[0]:.0%} before and {general[1]:.0%} after" if general else ""
+    text = (
+        f"Taught {plural(len(taught.questions), 'question')} on {taught.base}: it answers {taught.rouge1:.0%}{kept}, "
+    )
+    return f"{text}in {duration(taught.seconds)}. {taught.caution}".rstrip()
+
+
+def _parties(name: str) -> tuple[str, str]:
+    pair = name.partition(": ")[2].split(" and ")
+    return (pair[0], pair[1]) if len(pair) == 2 else ("", "")
+
+
+def _chosen(lab: Lab, session: Session) -> ContractSet:
+    numbers = []
+    for name in ("sales", "employment", "contract_seed"):
+        text = session.form.get(name, DEFAULTS[name]).strip() or "0"
+        if not text.isdigit():
+            raise BadInput(f"{text!r} is not a whole number.")
+        numbers.append(int(text))
+    if not 1 <= numbers[0] + numbers[1] <= MOST:
+        raise BadInput(f"Choose 1 to {MOST} contracts in all; the command line takes more.")
+    return lab.bench.contracts(*numbers)
+
+
+def _name(lab: Lab, session: Session) -> str:
+    """What the taught model will be called, unless the user says otherwise."""
+    if typed := session.form.get("taught_name", "").strip():
+        return typed
+    there = {card.label for card in lab.bench.models()}
+    return next(n for n in ("Contracts", *(f"Contracts {i}" for i in range(2, 10_000))) if n not in there)
+
+
+def _open(lab: Lab, session: Session, data: dict) -> None:
+    session.form["contracts"] = "" if session.form.get("contracts") == "1" else "1"
+    session.touch("forget")
+
+
+def _teach(lab: Lab, session: Session, data: dict) -> None:
+    if blocked := lab.blocked(session):
+        raise BadInput(blocked)
+    name, questions = _name(lab, session), _chosen(lab, session).questions()
+    seed = int(session.form.get("contract_seed", "0").strip() or "0")
+    session.form["contracts"] = "1"
+
+    def work(job: Job) -> None:
+        made = lab.bench.teach(questions, name, seed=seed, job=job)
+        session.form.pop("taught_name", None)
+        session.tell(
+            "forget",
+            f"{made.name} answers {made.rouge1:.0%} of the {len(questions)} questions. It is a model in step 1 now and "
+            f"is being loaded; then pick the contract to forget. {made.caution}".strip(),
+            "warn" if made.caution else "good",
+        )
+        lab.load(made.folder, owner=session.id)
+
+    lab.start(session, "teach", "Teaching", "forget", work, stopped="The model is as it was, and nothing was kept.")
+
+
+def _pick(lab: Lab, session: Session, data: dict) -> None:
+    """Put a contract's questions into the table, or take them out again."""
+    taught, name = lab.bench.taught(), str(data.get("contract"))
+    questions = [q for q in taught.questions if q.category == name] if taught else []
+    if not questions:
+        raise BadInput("The model wasn't taught this contract; teach it first.")
+    if any(row.category == name for row in session.rows):
+        session.rows = [row for row in session.rows if row.category != name]
+        session.check()
+        return
+    there = {row.question.strip().casefold() for row in session.rows}
+    session.add([q for q in questions if q.question.casefold() not in there])
+    session.form["retain"], session.form["general"] = "taught", "1"
+    session.tell("forget", f"{plural(len(questions), 'question')} about “{name}” added; all others stay protected.")
+
+
+ACTS = {"contracts": _open, "teach": _teach, "contract": _pick}
