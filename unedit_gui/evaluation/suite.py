@@ -240,7 +240,7 @@ def _notes(rows: Sequence[RowScore], edits: tuple[Edit, ...]) -> tuple[str, ...]
     if protected:
         notes.append(
             f"{protected} of the {len(retain)} retained questions were held in place by the edit itself (protected, "
-            "or neighbours of a forgotten question), so they say little about other facts."
+            "neighbours of a forgotten question, or trained on), so they say little about other facts."
         )
     forgotten = {same_text(row.question) for row in forget}
     both = sum(same_text(row.question) in forgotten for row in retain)

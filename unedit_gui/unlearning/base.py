@@ -16,7 +16,7 @@ A method is its loss over one `Batch`; the steps are loop.py's, the LoRA is adap
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -127,41 +127,25 @@ def unlearn(
     check_protected(requests, protect)
     started, dice = time.monotonic(), torch.Generator().manual_seed(seed)
     with Variants.everywhere(model, on):
-        others = unrelated(requests, dice)
-        held_questions, others = others[:HELD], others[HELD:]
-        kept = [q.question for q in protect] if "retain" in sets else []
-        if "retain" in sets:
-            kept = list(dict.fromkeys([*kept, *others[: max(0, hparams.retain - len(kept))]]))
-        asked = [*(r.question for r in requests), *kept, *held_questions]
-        own = dict(zip(asked, own_replies(model, asked, job), strict=True))
-        given = {q.question: q.answer for q in (*requests, *protect)}
-        talks = {
-            "forget": [_said(model, r.question, own, given) for r in requests],
-            "refusal": [talk(model, r.question, r.target_new) for r in requests],
-            "retain": [_said(model, q, own, given) for q in kept],
-        }
-        held = [_said(model, q, own, given) for q in held_questions]
+        size = hparams.retain if "retain" in sets else None
+        talks, held, kept = gather(model, requests, protect, size, dice, job)
         adapter = Adapter(model, hparams.rank, hparams.alpha, seed)
-
         steps = shuffled(len(requests), hparams.batch, hparams.epochs, dice)
-        wanted = PER * hparams.epochs * len(requests)
-        turns = iter(shuffled(len(kept), 1, 1 + wanted // len(kept), dice)) if kept else iter(())
+        turns = endless(talks["retain"], dice)
+        known: dict[Talk, torch.Tensor] = {}
+        figures: list[float] = []
 
         def step_loss(rows: list[int]) -> torch.Tensor:
             chosen = {part: [talks[part][i] for i in rows] for part in sets if part != "retain"}
             if "retain" in sets:
-                chosen["retain"] = [talks["retain"][next(turns)[0]] for _ in range(PER * len(rows))]
+                chosen["retain"] = [next(turns) for _ in range(PER * len(rows))]
             return loss(Batch(adapter.model, model, chosen, known))
-
-        known: dict[Talk, torch.Tensor] = {}
-        before: list[float] = []
 
         def look(done: int, point: dict[str, float]) -> str:
             if done % max(1, min(LOOK, len(steps) // 6)) and done < len(steps):
                 return ""
-            point["held"] = float(read(adapter.model, held).nll().mean())
-            before.append(point["held"])
-            point["limit"] = before[0] + hparams.limit
+            figures.append(float(read(adapter.model, held).nll().mean()))
+            point["held"], point["limit"] = figures[-1], figures[0] + hparams.limit
             return "breaking" if point["held"] > point["limit"] else ""
 
         curve, broke = train(
@@ -185,8 +169,8 @@ def unlearn(
             "scaling": adapter.scaling,
             "retain": kept,
             "held": {
-                "before": round(before[0], 4),
-                "after": round(before[-1], 4),
+                "before": round(figures[0], 4),
+                "after": round(figures[-1], 4),
                 "limit": hparams.limit,
                 "stopped": curve[-1]["step"] if broke else None,
             },
@@ -196,6 +180,35 @@ def unlearn(
 
 
 # The sets
+
+
+def gather(
+    model, requests: Sequence[Request], protect: Sequence, size: int | None, dice: torch.Generator, job: Job
+) -> tuple[dict[str, list[Talk]], list[Talk], list[str]]:
+    """What is trained on, by set; what is held; and the retain set's questions.
+
+    Args:
+        size: what the retain set is filled up to; None: the method has none.
+    """
+    protected = list(dict.fromkeys(q.question for q in protect))
+    shipped = [question for question in unrelated(requests, dice) if question not in protected]
+    held, shipped = shipped[:HELD], shipped[HELD:]
+    kept = [] if size is None else [*protected, *shipped[: max(0, size - len(protected))]]
+    asked = list(dict.fromkeys([*(r.question for r in requests), *kept, *held]))
+    own = dict(zip(asked, own_replies(model, asked, job), strict=True))
+    given = {q.question: q.answer for q in (*requests, *protect)}
+    talks = {
+        "forget": [_said(model, r.question, own, given) for r in requests],
+        "refusal": [talk(model, r.question, r.target_new) for r in requests],
+        "retain": [_said(model, question, own, given) for question in kept],
+    }
+    return talks, [_said(model, question, own, given) for question in held], kept
+
+
+def endless(talks: Sequence[Talk], dice: torch.Generator) -> Iterator[Talk]:
+    """The talks in a new order again and again."""
+    while talks:
+        yield from (talks[i] for i in torch.randperm(len(talks), generator=dice).tolist())
 
 
 def unrelated(requests: Sequence[Request], dice: torch.Generator) -> list[str]:
