@@ -82,6 +82,10 @@ def measure(bench: Workbench, job: Job | None = None) -> dict[str, Any]:
             wordings = "" if contexts is None else f", {contexts} contexts"
             row(f"{trial.methods()[name].label}, {count} facts{wordings}, statistics cached, s", seconds, limit)
 
+        fact = trial.example()[0][0]
+        seconds, _ = _timed(lambda: trial.locate(fact.question, fact.answer, job=job))
+        row("locate one fact, s", seconds, 60.0)
+
         job.progress("Comparing two panes with one")
         one, two = [()], [(), (edit,)]
         times = [(_pace(trial, one, job), _pace(trial, two, job)) for _ in range(ROUNDS)]
