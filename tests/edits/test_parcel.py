@@ -143,3 +143,10 @@ def test_numbers_that_are_none_are_refused(model, edit, tmp_path):
 def test_a_name_brings_no_control_characters(model, edit):
     stack = unpack(pack((edit.named("bad\x1b[2Jname\u202e"),)), "x.zip", model)
     assert stack[0].name == "bad [2Jname " and stack[0].id == edit.id
+
+
+@pytest.mark.parametrize("kind", ["codebook", "side-memory", "demonstrations", "lora"])
+def test_an_edit_that_lacks_what_its_kind_has_is_refused_without_a_model_too(model, edit, kind, tmp_path):
+    save(Edit.make({**edit.manifest, "kind": kind}, edit.tensors, {}), tmp_path / "forged")
+    with pytest.raises(BadInput, match="lacks what an edit of its kind has"):
+        load_edit(tmp_path / "forged")

@@ -66,7 +66,7 @@ _WHY = {
     "mom2_n_samples": "second moments are taken over questions and replies in the chat template",
     "mom2_dtype": "moments are summed in full precision",
     "v_weight_decay": "another formula: the decay here is on the squared length, in lengths of the original vector",
-    "mom2_adjustment": "ROME always weighs by the second moments here",
+    "mom2_adjustment": "keys are always weighed by the second moments",
     "mom2_update_weight": "AlphaEdit projects and has no such weight",
     "norm_constraint": "no counterpart; the rate falls along a cosine instead",
     "objective_optimization": "the refusal alone is learned",
@@ -81,6 +81,7 @@ _WHY = {
     "batch_size": "all requests are solved together",
 }
 _NONE = "no counterpart here"
+_PLACES = (_ELSEWHERE, _FOUND, _WHY["alg_name"])
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Translated:
     @property
     def left_out(self) -> tuple[Row, ...]:
         """The lines that changed nothing, but for those that say what model and where."""
-        return tuple(row for row in self.rows if row.setting is None and row.remark not in (_ELSEWHERE, _FOUND))
+        return tuple(row for row in self.rows if row.setting is None and row.remark not in _PLACES)
 
 
 def load(path: Path) -> bytes:

@@ -219,6 +219,11 @@ def load_edit(folder: Path, model=None) -> Edit:
         )
     if model is not None:
         _check_fit(edit, model)
+        return edit
+    try:
+        edit.summary()
+    except Exception as error:  # a manifest that lacks what its kind has: `_check_fit` would have told
+        raise BadInput(f"The manifest of {folder} lacks what an edit of its kind has; make it again.") from error
     return edit
 
 

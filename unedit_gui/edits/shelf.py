@@ -90,8 +90,11 @@ class Shelf:
         return tuple(found)
 
     def add(self, stack: tuple[Edit, ...]) -> Edit:
-        """Put an edit from elsewhere, behind those that it was made on top of, onto the shelf."""
-        self.save(stack[-1], None, stack[:-1])
+        """Put an edit from elsewhere, and those that it was made on top of, onto the shelf."""
+        there = set(ready_made().values())
+        for place, edit in enumerate(stack):
+            if edit not in there:
+                self.save(edit, None, tuple(e for e in stack[:place] if e.id in edit.manifest.get("on", ())))
         return stack[-1]
 
     def opened(self, content: bytes, name: str, model: "LoadedModel | None" = None) -> tuple[Edit, ...]:

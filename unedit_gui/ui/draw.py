@@ -65,6 +65,15 @@ def when(created: str) -> str:
         return created
 
 
+def entry(value: Any) -> str:
+    """A value of a manifest as people read it."""
+    if value is None:
+        return "–"
+    if isinstance(value, list | tuple):
+        return shorten(", ".join(map(str, value)) or "none", 80)
+    return f"{value:g}" if isinstance(value, float) else shorten(str(value), 80)
+
+
 def _environment() -> Environment:
     found = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -73,7 +82,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update(seconds=seconds, plural=plural, shorten=shorten, number=number, percent=percent, when=when)
+    filters = (seconds, plural, shorten, number, percent, when, entry)
+    found.filters.update({function.__name__: function for function in filters})
     return found
 
 

@@ -8,6 +8,7 @@ from unedit_gui.errors import BadInput
 from unedit_gui.jobs import Job
 from unedit_gui.ui import curve, protect, shelf, targets
 from unedit_gui.ui.draw import draw
+from unedit_gui.ui.files import upload_bytes
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
 
@@ -26,8 +27,7 @@ def render(lab: Lab, session: Session) -> str:
     """The whole step."""
     common = {
         "told": session.notices.get("edit"),
-        "edits": list(lab.edits.values()),
-        "enabled": session.enabled,
+        **shelf.shown(lab, session),
     }
     if lab.bench.model is None:  # the methods need the heavy libraries, which come with the model
         return draw("edit", methods=[], **common)
@@ -56,7 +56,6 @@ def render(lab: Lab, session: Session) -> str:
         bad=sum(bool(row.problem) for row in session.rows),
         busy=session.active("edit", "example") is not None,
         asking=session.active("ask") is not None,
-        on=lab.enabled(session),
         form=session.form,
         **protect.values(lab, session),
     )
@@ -105,9 +104,9 @@ def upload(lab: Lab, session: Session, data: dict) -> None:
 
 def field(lab: Lab, session: Session, data: dict) -> None:
     name, value = data["field"], str(data["value"])
-    if name == "toggle":
-        shelf.toggle(lab, session, data)
-    elif name == "setting":
+    if shelf.field(lab, session, data):
+        return
+    if name == "setting":
         _set(lab, session, str(data["name"]), value)
     elif name.startswith("protect"):
         protect.field(session, data)
@@ -115,6 +114,28 @@ def field(lab: Lab, session: Session, data: dict) -> None:
         session.form[name] = value
         if name == "method":
             session.touch("edit")
+
+
+def upload(lab: Lab, session: Session, data: dict) -> None:
+    """A file for this step: an edit from elsewhere, or settings in EasyEdit's form. What it holds decides."""
+    if blocked := lab.blocked(session):
+        raise BadInput(blocked)
+    name, content = upload_bytes(data, "copy an edit’s folder and use the command `edits --add` instead")
+    if shelf.is_edit(content):
+        return shelf.upload(lab, session, name, content)
+    found = lab.bench.read_hparams(content, name)
+    session.form["method"] = found.method
+    session.overrides[found.method] = {}
+    for setting, value in found.settings.items():
+        _set(lab, session, f"{found.method}.{setting}", _text(value))
+    label = lab.bench.methods()[found.method].label
+    told = [*(row for row in found.rows if row.setting and row.remark), *found.left_out]
+    more = " What was scaled, or has no counterpart:" if told else ""
+    session.tell(
+        "edit",
+        f"These are the settings of {name}, for {label}.{more}",
+        details=tuple(f"{row.key}: {_text(row.value)} ({row.remark})" for row in told),
+    )
 
 
 def _set(lab: Lab, session: Session, where: str, value: str) -> None:

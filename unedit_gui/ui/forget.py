@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import dataclasses
 import random
 import tempfile
@@ -15,6 +13,7 @@ from unedit_gui.forget.subjects import find_subject
 from unedit_gui.jobs import Job
 from unedit_gui.ui import contracts, locate
 from unedit_gui.ui.draw import draw, plural, shorten
+from unedit_gui.ui.files import upload_bytes
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
 
@@ -137,15 +136,7 @@ def _paste(lab: Lab, session: Session, data: dict) -> None:
 
 def upload(lab: Lab, session: Session, data: dict) -> None:
     """A file as the browser sent it: its name and, unless it is too large, its bytes."""
-    name = Path(str(data.get("name") or "the file")).name[:100]
-    if data.get("unreadable"):
-        raise BadInput(f"{name} could not be read by the browser; close other programs that use it and try again.")
-    if "data" not in data:
-        raise BadInput(f"{name} is larger than 10 MB; split it into smaller files.")
-    try:
-        content = base64.b64decode(data["data"], validate=True)
-    except (binascii.Error, ValueError, TypeError) as error:
-        raise BadInput(f"{name} did not arrive whole; upload it again.") from error
+    name, content = upload_bytes(data, "split it into smaller files")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "upload"
         path.write_bytes(content)

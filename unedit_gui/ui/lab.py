@@ -32,7 +32,8 @@ class Lab:
         self.bench = Workbench(home)
         self.worker = Worker()
         self.sessions = Sessions()
-        self.edits: dict[str, Edit] = {}  # of the current model, newest first
+        self.edits: dict[str, Edit] = {}  # of the current model, newest first, then the ready-made ones
+        self.ready: frozenset[str] = frozenset()  # the ids of these
         self.loading: Job | None = None
         self.load_error = ""
         self.wanted = "bundled"
@@ -93,8 +94,9 @@ class Lab:
         def work(job: Job) -> None:
             self.bench.load(name, device=device, dtype=dtype, job=job)
             job.progress("Looking for saved edits")
-            found = self.bench.edits()
-            self.edits = {edit.id: edit for edit in found}
+            self.ready = frozenset()
+            saved, ready = self.bench.edits(), self.bench.ready_made().values()
+            self.arrange([*saved, *ready], frozenset(edit.id for edit in ready) - {edit.id for edit in saved})
             for session in self.sessions.all():
                 with session.lock:
                     session.enabled = [i for i in session.enabled if i in self.edits]
@@ -141,6 +143,20 @@ class Lab:
             session.enabled = [*below, edit.id]
             session.made = edit.id
         self.touch_edits()
+
+    def take(self, session: Session, edit: Edit) -> None:
+        """List an edit from elsewhere, with those that it is on, for everybody, and switch it on, alone, here."""
+        stack = self.bench.stack(edit)
+        self.arrange([*self.edits.values(), *(part for part in stack if part.id not in self.edits)])
+        with session.lock:
+            session.enabled = [part.id for part in stack]
+        self.touch_edits()
+
+    def arrange(self, edits: Sequence[Edit], ready: frozenset[str] | None = None) -> None:
+        """Put the edits in order: the newest first, and those that come with the program behind them."""
+        self.ready = self.ready if ready is None else ready
+        own = sorted((e for e in edits if e.id not in self.ready), key=lambda e: e.created, reverse=True)
+        self.edits = {edit.id: edit for edit in (*own, *(e for e in edits if e.id in self.ready))}
 
     def touch_edits(self) -> None:
         """Have every page draw the list of edits again."""

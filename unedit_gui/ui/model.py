@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from unedit_gui.errors import BadInput, UneditError
+from unedit_gui.ui import shelf
 from unedit_gui.ui.draw import draw
 from unedit_gui.ui.frame import dtype_of
 from unedit_gui.ui.lab import Lab
@@ -36,6 +37,7 @@ def render(lab: Lab, session: Session) -> str:
     return draw(
         "model",
         running=session.active("example") is not None,
+        ready=bool(lab.ready),
         plan=PLAN,
         told=session.notices.get("model"),
         error=lab.load_error,
@@ -113,4 +115,4 @@ def _delete(lab: Lab, session: Session, data: dict) -> None:
     session.tell("model", f"{taught.name} lies in the trash now.", undo=True)
 
 
-ACTS = {"load": _load, "delete-taught": _delete}
+ACTS = {"load": _load, "delete-taught": _delete, "try-ready": shelf.try_ready}

@@ -1,10 +1,41 @@
-"""The edits at hand: switch on and off, rename, delete with undo. Shown in the edit and the chat step."""
+"""The edits at hand: switch on and off, rename, compare, hand on, take in, delete with undo.
+
+Shown in the edit step; the chat step has the switches.
+"""
 
 from __future__ import annotations
 
-from unedit_gui.errors import BadInput
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+from unedit_gui.errors import BadInput, UneditError
+from unedit_gui.jobs import Job
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
+
+LARGEST = 60_000_000  # bytes of an edit that goes through the browser
+ZIP = b"PK\x03\x04"
+VIEW = "shelf"  # where this list's own news are told: beside its buttons, which may be far from the step's top
+TITLES = {"peft": "Writing the LoRA adapter", "merged": "Writing the merged checkpoint"}
+
+
+def shown(lab: Lab, session: Session) -> dict[str, Any]:
+    """What the list's template needs."""
+    on = lab.enabled(session)
+    pair = [lab.edits[i] for i in session.form.get("compared", "").split() if i in lab.edits]
+    return {
+        "edits": list(lab.edits.values()),
+        "ready": lab.ready,
+        "enabled": session.enabled,
+        "on": on,
+        "renaming": session.form.get("renaming", ""),
+        "new_name": session.form.get("new_name", ""),
+        "compared": lab.bench.compare(*pair) if len(pair) == 2 else None,
+        "exporting": session.active("export") is not None,
+        "shelf_told": session.notices.get(VIEW),
+    }
 
 
 def toggle(lab: Lab, session: Session, data: dict) -> None:
@@ -16,20 +47,125 @@ def toggle(lab: Lab, session: Session, data: dict) -> None:
     session.touch("edit", "chat", "scores", "top")
 
 
+def field(lab: Lab, session: Session, data: dict) -> bool:
+    """Take a change of one of the list's inputs; False if it is none of them."""
+    if data["field"] == "toggle":
+        toggle(lab, session, data)
+    elif data["field"] == "new_name":
+        session.form["new_name"] = str(data["value"])
+    else:
+        return False
+    return True
+
+
+def _upload(lab: Lab, session: Session, name: str, content: bytes) -> None:
+    """An edit's zip file from elsewhere: checked, kept, and switched on alone."""
+    edit = lab.bench.add_edit(content, name)
+    lab.take(session, edit)
+    session.tell(VIEW, f"“{edit.name}” is here now, and switched on.", step=5, step_text="Compare in the chat")
+
+
+def is_edit(content: bytes) -> bool:
+    """Whether an upload is meant as an edit."""
+    return content.startswith(ZIP)
+
+
+def try_ready(lab: Lab, session: Session, data: dict) -> None:
+    """Switch a ready-made edit on, alone, and go where it can be talked to."""
+    ready = next((i for i in lab.edits if i in lab.ready), None)
+    if ready is None:
+        raise BadInput("There is no ready-made edit for this model; make one in step 4.")
+    session.enabled = [ready]
+    session.touch("edit", "chat", "scores", "top")
+    session.go(5)
+
+
+def _at(lab: Lab, data: dict):
+    edit = lab.edits.get(str(data["edit"]))
+    if edit is None:
+        raise BadInput("This edit is not in the list any more.")
+    return edit
+
+
+def _rename(lab: Lab, session: Session, data: dict) -> None:
+    edit = _at(lab, data)
+    session.form.update(renaming=edit.id, new_name=edit.name)
+    session.touch("edit")
+
+
+def _keep_name(lab: Lab, session: Session, data: dict) -> None:
+    if data.get("keep"):
+        edit = lab.edits.get(session.form.get("renaming", ""))
+        if edit is not None:
+            named = lab.bench.rename_edit(edit, session.form.get("new_name", ""))
+            lab.edits = {i: named if i == named.id else e for i, e in lab.edits.items()}
+    session.form["renaming"] = ""
+    lab.touch_edits()
+
+
+def _download(lab: Lab, session: Session, data: dict) -> dict:
+    edit = _at(lab, data)
+    size = sum(tensor.nbytes for part in lab.bench.stack(edit) for tensor in part.tensors.values())
+    if size > LARGEST:
+        raise BadInput(
+            f"This edit has {size / 1e6:.0f} MB, too much for the browser; on the command line "
+            f"`edits --pack {edit.id} --out FILE.zip` writes it."
+        )
+    packed = base64.b64encode(lab.bench.pack_edit(edit)).decode("ascii")
+    return {"name": f"edit-{edit.id}.zip", "type": "application/zip", "base64": packed}
+
+
+def _export(lab: Lab, session: Session, data: dict) -> dict | None:
+    if blocked := lab.blocked(session):
+        raise BadInput(blocked)
+    form, on = str(data["form"]), lab.enabled(session)
+    if not on:
+        raise BadInput("Switch on what is to be exported first.")
+    if form == "manifest":
+        text = json.dumps({"edits": [edit.document() for edit in on]}, ensure_ascii=False, indent=1)
+        return {"name": "manifest.json", "type": "application/json", "text": text}
+    if form not in TITLES:
+        return None
+    if reason := lab.bench.why_no_export(on, form):
+        raise BadInput(reason)
+
+    def work(job: Job) -> None:
+        done = lab.bench.export(on, form, job=job)
+        details = tuple(text for text in (done.usage, done.warning) if text)
+        session.tell(VIEW, f"Written to {done.folder} ({done.size / 1e6:.1f} MB).", details=details)
+
+    lab.start(session, "export", TITLES[form], VIEW, work, stopped="Nothing was left behind.")
+    return None
+
+
+def _compare(lab: Lab, session: Session, data: dict) -> None:
+    on = lab.enabled(session)
+    if len(on) != 2:
+        raise BadInput("Switch on exactly two edits to compare them.")
+    session.form["compared"] = " ".join(edit.id for edit in on)
+    session.touch("edit")
+
+
+def _compared(lab: Lab, session: Session, data: dict) -> None:
+    session.form["compared"] = ""
+    session.touch("edit")
+
+
 def _delete(lab: Lab, session: Session, data: dict) -> None:
     edit = lab.edits.get(str(data["edit"]))
     if edit is None:
         return
+    if edit.id in lab.ready:
+        raise BadInput("This edit comes with the program and can’t be deleted; switch it off.")
     held = lab.worker.current
-    if held is not None and held.kind in ("edit", "example", "evaluate"):
+    if held is not None and held.kind in ("edit", "example", "evaluate", "export"):
         raise BadInput(f"“{held.title}” is using the edits; delete it once that is finished.")
     token, was_on = lab.bench.delete_edit(edit), edit.id in session.enabled
     lab.edits = {i: e for i, e in lab.edits.items() if i != edit.id}
 
     def back() -> None:
         found = lab.bench.undelete_edit(token)
-        everything = [found, *lab.edits.values()]
-        lab.edits = {e.id: e for e in sorted(everything, key=lambda e: e.created, reverse=True)}
+        lab.arrange([found, *lab.edits.values()])
         if was_on:
             session.enabled = [*session.enabled, found.id]
         lab.touch_edits()
@@ -40,4 +176,34 @@ def _delete(lab: Lab, session: Session, data: dict) -> None:
     lab.touch_edits()
 
 
-ACTS = {"delete-edit": _delete}
+def told_here(act: Callable) -> Callable:
+    """An act whose complaints stand in the list, where its button is."""
+
+    def acted(lab: Lab, session: Session, *given) -> dict | None:
+        session.notices.pop(VIEW, None)
+        session.touch("edit")
+        try:
+            return act(lab, session, *given)
+        except UneditError as error:
+            session.tell(VIEW, str(error), "bad")
+        return None
+
+    return acted
+
+
+upload = told_here(_upload)
+ACTS = {
+    "delete-edit": _delete,
+    "try-ready": try_ready,
+    **{
+        name: told_here(act)
+        for name, act in {
+            "rename-edit": _rename,
+            "keep-name": _keep_name,
+            "download-edit": _download,
+            "export": _export,
+            "compare": _compare,
+            "compared": _compared,
+        }.items()
+    },
+}

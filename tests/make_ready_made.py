@@ -1,0 +1,40 @@
+"""Makes the edits that ship with the program anew: `python -m tests.make_ready_made`, some minutes on two cores.
+
+To be run when a method's defaults or the bundled questions have changed. They are made like any other edit, with the
+defaults that the methods have then, of the example's three facts, and replace what lies in data/edits.
+"""
+
+import dataclasses
+import shutil
+import sys
+from pathlib import Path
+
+from unedit_gui.edits.shelf import READY_MADE
+from unedit_gui.workbench import Workbench
+
+# By folder, which is the name that commands take: the method, and how the page calls it. It offers the first one first.
+EDITS = {
+    "ready-alphaedit": ("alphaedit", "Three facts, AlphaEdit"),
+    "ready-grace": ("grace", "Three facts, GRACE"),
+    "ready-memit": ("memit", "Three facts, MEMIT"),
+    "ready-rome": ("rome", "Three facts, ROME"),
+}
+
+
+def main(home: str | None = None) -> None:
+    bench = Workbench(home)
+    bench.load()
+    forget, _ = bench.example()
+    targets = bench.targets(forget, "self-improved", seed=0)
+    asked = [dataclasses.replace(q, target=t.text) for q, t in zip(forget, targets, strict=True)]
+    if READY_MADE.exists():
+        shutil.rmtree(READY_MADE)
+    for folder, (method, name) in EDITS.items():
+        edit = bench.edit(asked, method, targets="given", seed=0, name=name)
+        bench.save_edit(edit, READY_MADE / folder)
+        size = sum(path.stat().st_size for path in Path(READY_MADE / folder).iterdir())
+        sys.stdout.write(f"{folder}: {edit.summary()}, {size / 1000:.0f} kB\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,29 @@
+"""Files as the browser sent them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from pathlib import Path
+
+from unedit_gui.errors import BadInput
+
+
+def upload_bytes(data: dict, too_large: str) -> tuple[str, bytes]:
+    """The name, without folders, and the bytes of an upload.
+
+    Args:
+        too_large: what to do about a file that is larger than 10 MB.
+
+    Raises:
+        BadInput: it was too large, or did not arrive.
+    """
+    name = Path(str(data.get("name") or "the file")).name[:100]
+    if data.get("unreadable"):
+        raise BadInput(f"{name} could not be read by the browser; close other programs that use it and try again.")
+    if "data" not in data:
+        raise BadInput(f"{name} is larger than 10 MB; {too_large}.")
+    try:
+        return name, base64.b64decode(data["data"], validate=True)
+    except (binascii.Error, ValueError, TypeError) as error:
+        raise BadInput(f"{name} did not arrive whole; upload it again.") from error
