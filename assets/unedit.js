@@ -32,7 +32,7 @@
     });
     element.addEventListener("change", (event) => {
       const el = event.target;
-      if (el.matches("input[type=file]")) return send(el.files, trigger, () => (el.value = ""));
+      if (el.matches("input[type=file]")) return send(el.files, trigger, () => (el.value = ""), el.dataset.for);
       if (el.dataset.field) trigger("input", field(el));
     });
     element.addEventListener("keydown", (event) => {
@@ -44,9 +44,10 @@
     });
     element.addEventListener("dragover", (event) => event.target.closest("[data-drop]") && event.preventDefault());
     element.addEventListener("drop", (event) => {
-      if (!event.target.closest("[data-drop]")) return;
+      const place = event.target.closest("[data-drop]");
+      if (!place) return;
       event.preventDefault();
-      send(event.dataTransfer.files, trigger, () => {});
+      send(event.dataTransfer.files, trigger, () => {}, place.querySelector("input[type=file]")?.dataset.for);
     });
     /* A box that the user has ticked ignores its attribute; follow Python all the same. And a redraw may turn one
        input into another: what is being typed was meant for the first, and must not land in the second. */
@@ -79,17 +80,18 @@
     log._held = Math.max(0, log.scrollHeight - log.clientHeight);
   }
 
-  /* A file goes to Python as it is; what it holds is checked there, not by its name. */
-  function send(files, trigger, done) {
+  /* A file goes to Python as it is, with what its input is for; what it holds is checked there, not by its name. */
+  function send(files, trigger, done, what) {
     const file = files && files[0];
     if (!file) return;
-    if (file.size > MAX_FILE) { trigger("upload", { name: file.name, size: file.size }); return done(); }
+    const about = { name: file.name, size: file.size, for: what };
+    if (file.size > MAX_FILE) { trigger("upload", about); return done(); }
     const reader = new FileReader();
     reader.onload = () => {
-      trigger("upload", { name: file.name, size: file.size, data: String(reader.result).split(",")[1] || "" });
+      trigger("upload", { ...about, data: String(reader.result).split(",")[1] || "" });
       done();
     };
-    reader.onerror = () => { trigger("upload", { name: file.name, size: file.size, unreadable: true }); done(); };
+    reader.onerror = () => { trigger("upload", { ...about, unreadable: true }); done(); };
     reader.readAsDataURL(file);
   }
 

@@ -44,8 +44,8 @@ def act(lab, session, name, **data):
     return dispatch(lab, session, "edit", "click", {"act": name, **data})
 
 
-def send(lab, session, content, name="it.zip"):
-    data = {"name": name, "size": len(content), "data": base64.b64encode(content).decode()}
+def send(lab, session, content, name="it.zip", what="edit"):
+    data = {"name": name, "size": len(content), "data": base64.b64encode(content).decode(), "for": what}
     return dispatch(lab, session, "edit", "upload", data)
 
 
@@ -135,17 +135,17 @@ def test_a_file_that_is_refused_says_why_and_nothing_is_kept(lab, session, reaso
         "cut": (whole[:-300], "not a zip file"),
         "changed": (out.getvalue(), "was changed after it was made"),
         "no edit": (b"PK\x03\x04" + bytes(100), "not a zip file"),
-        "no zip": (b"alg_name: none", "those for ROME"),
+        "no zip": (b"question,answer", "not a zip file"),
     }[reason]
     send(lab, session, content)
-    notice = session.notices.get("shelf") or session.notices["edit"]
+    notice = session.notices["shelf"]
     assert said in notice.text and notice.tone == "bad" and "\n" not in notice.text
     assert not lab.edits and not lab.bench.edits()
 
 
 def test_settings_in_easyedits_form_are_taken_over(lab, session):
     text = b"alg_name: MEMIT\nlayers: [1, 2]\nv_num_grad_steps: 7\nmom2_update_weight: 1500\nfact_token: last\n"
-    send(lab, session, text, "<b>.yaml")
+    send(lab, session, text, "<b>.yaml", "settings")
     assert session.form["method"] == "memit"
     assert session.overrides["memit"] == {"layers": "1, 2", "steps": "7", "lam": "10"}
     drawn = edit.render(lab, session)

@@ -98,8 +98,14 @@ def _text(value: object) -> str:
 
 
 def upload(lab: Lab, session: Session, data: dict) -> None:
-    """A file dropped in this step holds facts that must stay."""
-    protect.upload(lab, session, data)
+    """A file for this step; the input says for what: an edit, settings in EasyEdit's form, or facts that must stay."""
+    what = data.get("for")
+    if what == "edit":
+        shelf.upload(lab, session, data)
+    elif what == "settings":
+        _take_settings(lab, session, data)
+    else:
+        protect.upload(lab, session, data)
 
 
 def field(lab: Lab, session: Session, data: dict) -> None:
@@ -116,13 +122,11 @@ def field(lab: Lab, session: Session, data: dict) -> None:
             session.touch("edit")
 
 
-def upload(lab: Lab, session: Session, data: dict) -> None:
-    """A file for this step: an edit from elsewhere, or settings in EasyEdit's form. What it holds decides."""
+def _take_settings(lab: Lab, session: Session, data: dict) -> None:
+    """One of EasyEdit's files: its method is chosen and its settings typed in; what became of each line is told."""
     if blocked := lab.blocked(session):
         raise BadInput(blocked)
-    name, content = upload_bytes(data, "copy an edit’s folder and use the command `edits --add` instead")
-    if shelf.is_edit(content):
-        return shelf.upload(lab, session, name, content)
+    name, content = upload_bytes(data, "a file of settings has a few thousand bytes")
     found = lab.bench.read_hparams(content, name)
     session.form["method"] = found.method
     session.overrides[found.method] = {}

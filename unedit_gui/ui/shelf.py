@@ -12,11 +12,11 @@ from typing import Any
 
 from unedit_gui.errors import BadInput, UneditError
 from unedit_gui.jobs import Job
+from unedit_gui.ui.files import upload_bytes
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
 
 LARGEST = 60_000_000  # bytes of an edit that goes through the browser
-ZIP = b"PK\x03\x04"
 VIEW = "shelf"  # where this list's own news are told: beside its buttons, which may be far from the step's top
 TITLES = {"peft": "Writing the LoRA adapter", "merged": "Writing the merged checkpoint"}
 
@@ -58,16 +58,14 @@ def field(lab: Lab, session: Session, data: dict) -> bool:
     return True
 
 
-def _upload(lab: Lab, session: Session, name: str, content: bytes) -> None:
+def _upload(lab: Lab, session: Session, data: dict) -> None:
     """An edit's zip file from elsewhere: checked, kept, and switched on alone."""
+    if blocked := lab.blocked(session):
+        raise BadInput(blocked)
+    name, content = upload_bytes(data, "copy the edit’s folder and use the command `edits --add` instead")
     edit = lab.bench.add_edit(content, name)
     lab.take(session, edit)
     session.tell(VIEW, f"“{edit.name}” is here now, and switched on.", step=5, step_text="Compare in the chat")
-
-
-def is_edit(content: bytes) -> bool:
-    """Whether an upload is meant as an edit."""
-    return content.startswith(ZIP)
 
 
 def try_ready(lab: Lab, session: Session, data: dict) -> None:
