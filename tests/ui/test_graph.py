@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from unedit_gui.forget.contracts import contract_set
-from unedit_gui.ui.graph import HIGH, WIDE, curve, picture
+from unedit_gui.ui.graph import HIGH, WIDE, picture
 
 SETS = [(4, 2, seed) for seed in range(6)] + [(1, 0, 0), (0, 3, 1), (0, 1, 0), (6, 6, 2), (12, 0, 3), (2, 10, 4)]
 
@@ -23,9 +23,3 @@ def test_all_parties_and_contracts_are_there_and_none_hides_another(sales, emplo
         assert abs(a.x - b.x) + abs(a.y - b.y) >= 24, (a, b)
     for thing in (*found.boxes, *found.edges):
         assert 0 < thing.x < found.width and 0 < thing.y < found.height
-
-
-def test_a_curve_falls_from_its_highest_loss_and_rises_to_one():
-    points = [{"step": 0, "loss": 4.0}, {"step": 5, "loss": 1.0, "rouge1": 0.5}, {"step": 10, "rouge1": 1.0}]
-    assert curve(points, 100, 100) == {"loss": "0.0,0.0 50.0,75.0", "rouge1": "50.0,50.0 100.0,0.0"}
-    assert curve([]) == {"loss": "", "rouge1": ""}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from unedit_gui.errors import BadInput
 from unedit_gui.jobs import Job
-from unedit_gui.ui import graph
+from unedit_gui.ui import curve, graph
 from unedit_gui.ui.draw import draw, plural
 from unedit_gui.ui.draw import seconds as duration
 from unedit_gui.ui.lab import Lab
@@ -48,18 +48,10 @@ def render(lab: Lab, session: Session) -> Markup:
             wrong=wrong,
             blocked=lab.blocked(session),
             busy=job is not None,
-            curve=_curve(job.curve if job is not None else taught.curve if taught else ()),
+            charts=curve.charts(job.curve) if job is not None else [],
             told=_told(taught),
         )
     )
-
-
-def _curve(points) -> dict[str, Any] | None:
-    measured = [point for point in points if "loss" in point]
-    if len(measured) < 2:
-        return None
-    known = [point["rouge1"] for point in points if "rouge1" in point]
-    return {**graph.curve(points), "last": measured[-1]["loss"], "known": known[-1] if known else None}
 
 
 def _told(taught) -> str:

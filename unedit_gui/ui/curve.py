@@ -20,6 +20,7 @@ SERIES = (
         "How unlikely the model finds what it used to say to other questions, in nats a token. "
         "Above the dashed line it is breaking, and training ends.",
     ),
+    ("rouge1", "Answered", None, "The share of the answers’ words that it says, asked once the loss is low."),
 )
 
 

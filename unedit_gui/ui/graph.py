@@ -106,16 +106,3 @@ def _across(number: int, name: str, a: tuple[float, float], b: tuple[float, floa
 def _two_lines(name: str) -> tuple[str, str]:
     first, _, rest = name.partition(" ")
     return first[:16], rest[:18]
-
-
-def curve(points: Sequence[dict[str, float]], width: float = 560, height: float = 150) -> dict[str, str]:
-    """The lines of a training curve as SVG points: the loss, falling from its highest, and ROUGE-1, rising to 1."""
-    last = max((p["step"] for p in points), default=0) or 1
-    highest = max((p["loss"] for p in points if "loss" in p), default=1.0) or 1.0
-
-    def line(name: str, of: float) -> str:
-        return " ".join(
-            f"{width * p['step'] / last:.1f},{height * (1 - min(1.0, p[name] / of)):.1f}" for p in points if name in p
-        )
-
-    return {"loss": line("loss", highest), "rouge1": line("rouge1", 1.0)}
