@@ -120,6 +120,12 @@ def test_all_mentions_count_and_each_token_is_restored_in_all_of_them(run):
     assert sorted(p for group in run.groups for p in group) == list(range(run.first, run.clean.reads[0] + 1))
 
 
+def test_a_small_word_is_corrupted_in_the_question_alone(clean):
+    mentions = {word: found for word, found in clean.words()}
+    assert len(mentions["Is"]) == 1 and len(mentions["far"]) == 1  # the reply's lead says "is" again
+    assert len(mentions["Peru"]) == 2
+
+
 def test_hooks_are_gone_and_the_base_is_untouched(model, run):
     before = {name: p.clone() for name, p in model.hf.named_parameters()}
     run.maps(None)

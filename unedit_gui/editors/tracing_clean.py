@@ -8,7 +8,7 @@ import torch
 from transformers import DynamicCache
 
 from ..errors import BadInput, Failed
-from ..forget.grammar import words_of
+from ..forget.grammar import in_list, words_of
 from ..forget.replies import new_words
 from ..forget.subjects import locate
 from ..models.chat import defuse
@@ -21,6 +21,7 @@ LEADS = ("", "The answer is", "It is", "It was")
 OF_ANSWER = 3
 LEAST = 0.02  # of the answer's probability: below it there is nothing to trace
 KINDS = ("hidden", "mlp", "attention")
+_SMALL = ("determiners", "pronouns", "prepositions", "auxiliaries", "connectives", "question")
 
 
 class Clean:
@@ -54,10 +55,15 @@ class Clean:
         self.template = [] if self._rewritten else [i for i in behind if i <= self.reads[0]]
 
     def words(self) -> list[tuple[str, list[list[int]]]]:
-        """Each word of the question with the tokens of its mentions; none where the template rewrites the question."""
+        """Each word of the question with the tokens of its mentions, for a small word those in the question alone: "is"
+        right before the answer is another one. None where the template rewrites the question."""
         if self._rewritten:
             return []
-        return [(w.text, self._mentions([(w.start, w.end)], w.text)) for w in words_of(self.question)]
+        found = []
+        for w in words_of(self.question):
+            mentions = self._mentions([(w.start, w.end)], w.text)
+            found.append((w.text, mentions[:1] if in_list(w, *_SMALL) else mentions))
+        return found
 
     def mentions_of(self, subject: str) -> list[list[int]]:
         """The tokens of each mention of the subject, first in the question, then in the reply's own words.
