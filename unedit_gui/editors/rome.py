@@ -131,7 +131,7 @@ METHOD = register(
         "rome",
         "ROME",
         "Rewrites one fact after the other by a rank-one change of a single layer. The clearest method, and right for "
-        "one to five facts.",
+        "one to five facts, or for more where questions are merged.",
         "https://arxiv.org/abs/2202.05262",
         RomeHparams,
         defaults,

@@ -15,6 +15,8 @@ Ours: a refusal that names the subject brings the same key back, and the finishe
 bundled model with 0.73 to 0.93 of its strength, everywhere else with less than 0.2). So the search adds ECHO * delta
 at the subject in the target as well. Without it refusals went astray right behind the subject's name.
 
+Merged questions (merged.py) are one request: the mean goes over all their prompts, the KL over all their subjects.
+
 The model is causal and delta sits at one position of one layer: nothing before that position and nothing at or
 below that layer depends on it. So the prefix's keys and values and the layer's output are computed once, and
 each step runs only the positions from the edit position on through the layers above, logits at target positions
