@@ -124,6 +124,14 @@ def test_a_contrast_over_two_editors_averages_their_differences():
     assert (found.difference.value, found.difference.n, found.left_out) == (1.0, 1, 1)
 
 
+def test_a_condition_outside_of_the_contrast_changes_nothing_in_it(rows):
+    more = [judgement(rater, "o", "other", 1, 1) for rater in ("r1", "r2", "r4")]
+    alone, beside = (analyse(these, contrast=CONTRAST).everybody for these in (rows, rows + more))
+    assert [one.p for one in beside.planned] == [one.p for one in alone.planned]
+    assert [one.left_out for one in beside.planned] == [1, 1, 1]  # r4 saw neither of the two
+    assert [c.name for c in beside.conditions] == [IMPROVED, PLAIN, "other"]
+
+
 def test_friedman_equals_the_hand_computation():
     """Rank sums 3, 7, 8: 12 / (3*3*4) (9 + 49 + 64) - 3*3*4 = 14/3; p of two degrees of freedom is exp(-7/3)."""
     levels = {"r1": (1, 2, 3), "r2": (1, 3, 2), "r3": (2, 4, 5)}

@@ -115,7 +115,8 @@ def analyse(
 
 def describe(rows: Sequence[Row], names: Sequence[str], draws: int = DRAWS, seed: int = 0) -> list[Condition]:
     """The figures of each condition."""
-    means = {criterion: clustered(cells(rows, names, criterion), draws, seed) for criterion in CRITERIA}
+    nothing = "no reply was judged forgotten"
+    means = {criterion: clustered(cells(rows, names, criterion), draws, seed, nothing) for criterion in CRITERIA}
     found = []
     for place, name in enumerate(names):
         mine = [row for row in rows if row["condition"] == name]

@@ -63,21 +63,24 @@ class Cells:
 
 
 def cells(rows: Sequence[Row], conditions: Sequence[str], criterion: str, by: str = "rater") -> Cells:
-    """Sum up a criterion by rater (or `by="question"`) and condition."""
+    """Sum up a criterion by rater (or `by="question"`) and condition; other conditions are passed over."""
     raters = tuple(sorted({row[by] for row in rows}, key=str))
     line = {rater: place for place, rater in enumerate(raters)}
     column = {condition: place for place, condition in enumerate(conditions)}
     sums, counts = np.zeros((len(raters), len(conditions))), np.zeros((len(raters), len(conditions)))
     for row in rows:
-        value = value_of(row, criterion)
+        value = value_of(row, criterion) if row["condition"] in column else None
         if value is not None:
             sums[line[row[by]], column[row["condition"]]] += value
             counts[line[row[by]], column[row["condition"]]] += 1
     return Cells(raters, tuple(conditions), sums, counts)
 
 
-def clustered(cell: Cells, draws: int = DRAWS, seed: int = 0) -> list[Stat]:
-    """Each condition's mean over judgements, with an interval from drawing raters. n: judgements."""
+def clustered(cell: Cells, draws: int = DRAWS, seed: int = 0, nothing: str = "no judgements") -> list[Stat]:
+    """Each condition's mean over judgements, with an interval from drawing raters. n: judgements.
+
+    nothing: why there is no mean where there are no values.
+    """
     n = cell.counts.sum(axis=0)
     kept = _weights(len(cell.raters), draws, seed) if len(cell.raters) > 1 else np.zeros((0, len(cell.raters)))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -85,7 +88,7 @@ def clustered(cell: Cells, draws: int = DRAWS, seed: int = 0) -> list[Stat]:
     found = []
     for place in range(len(cell.conditions)):
         if n[place] == 0:
-            found.append(undefined("no judgements", 0))
+            found.append(undefined(nothing))
             continue
         raters = int((cell.counts[:, place] > 0).sum())
         bounds = interval(drawn[:, place], raters) if raters > 1 else (None, None)

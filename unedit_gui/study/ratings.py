@@ -121,7 +121,7 @@ class Ratings:
         writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(COLUMNS)
         for row in self.all():
-            writer.writerow([_defused(value) for value in row.values()])
+            writer.writerow([defused(value) for value in row.values()])
         return out.getvalue()
 
     def delete(self, id: int) -> None:
@@ -247,5 +247,6 @@ def _among(value: Any, allowed: tuple[int, ...]) -> bool:
     return type(value) is int and value in allowed
 
 
-def _defused(value: Any) -> Any:
+def defused(value: Any) -> Any:
+    """A cell for a CSV file: a text that a spreadsheet would take for a formula begins with an apostrophe."""
     return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
