@@ -1,6 +1,7 @@
 """Exported edits are loaded with stock peft and stock transformers, and say what the edit says."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,6 +16,8 @@ from unedit_gui.edits.export import combined, export
 from unedit_gui.edits.variants import Variants
 from unedit_gui.errors import BadInput
 from unedit_gui.jobs import Job, Stopped
+from unedit_gui.models.catalogue import ModelCard
+from unedit_gui.models.layout import projections
 from unedit_gui.models.loading import fingerprint
 from unedit_gui.workspace import Workspace
 
@@ -126,6 +129,39 @@ def test_a_stack_wider_than_the_projection_keeps_its_delta():
     whole = sum(edit.tensors[f"{module}.left"] @ edit.tensors[f"{module}.right"].T for edit in stack)
     assert left.shape[1] == right.shape[1] == model.layout.d_model
     assert torch.allclose(left @ right.T, whole, atol=1e-4)
+
+
+@pytest.mark.parametrize("form", ["peft", "merged"])
+def test_an_edit_that_was_trained_as_lora_is_exported_as_it_is(form, workspace, tmp_path):
+    model = tiny_family("llama", bytes_tokenizer())
+    model.hf.save_pretrained(tmp_path / "base")
+    torch.manual_seed(0)
+    tensors = {}
+    for module in projections(model.hf, model.layout):
+        d_out, d_in = model.hf.get_submodule(module).weight.shape
+        tensors |= {f"{module}.lora_A": torch.randn(2, d_in) / 20, f"{module}.lora_B": torch.randn(d_out, 2) / 20}
+    manifest = {**make(model, {}).manifest, "kind": "lora", "method": "ga", "scaling": 4.0}
+    edit = Edit.make(manifest, tensors, {"name": "GA", "method_label": "GA"})
+    export(model, (edit, make(model, {1: 2})), form, tmp_path / "out", workspace=workspace)
+    loaded = AutoModelForCausalLM.from_pretrained(
+        tmp_path / ("base" if form == "peft" else "out"), dtype=torch.float32
+    ).eval()
+    loaded = PeftModel.from_pretrained(loaded, tmp_path / "out").eval() if form == "peft" else loaded
+    with torch.no_grad():
+        wanted = edited_logits(model, (edit, make(model, {1: 2})))
+        assert (loaded(ids_of(model)).logits - wanted).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("source, said", [("hub", "owner/name"), ("folder", "base model"), ("gguf", "base model")])
+def test_no_place_on_this_computer_goes_along(source, said, workspace, tmp_path):
+    model = tiny_family("llama", bytes_tokenizer())
+    name = "owner/name" if source == "hub" else str(tmp_path / "base model")
+    model = replace(model, card=ModelCard(name, name.split("/")[-1], source, "llama", 1))
+    export(model, (make(model, {1: 2}),), "peft", tmp_path / "out", workspace=workspace)
+    config = json.loads((tmp_path / "out" / "adapter_config.json").read_text("utf-8"))
+    assert config["base_model_name_or_path"] == ("owner/name" if source == "hub" else None)
+    assert said in (tmp_path / "out" / "README.md").read_text("utf-8")
+    assert not [name for name, content in files_of(tmp_path / "out").items() if str(tmp_path).encode() in content]
 
 
 # -------------------------------------------------------------------- merged

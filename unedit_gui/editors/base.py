@@ -249,7 +249,7 @@ def finished(
     manifest = {
         "kind": kind,
         "method": method,
-        "model": model.name,
+        "model": model.public_name,
         "base": model.fingerprint,
         "hparams": asdict(hparams),
         "layers": list(layers),

@@ -109,7 +109,7 @@ def write_adapter(model, edits: Sequence[Edit], folder: Path, job=None) -> None:
     config = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
-        "base_model_name_or_path": None if card.own_weights(model) else model.name,
+        "base_model_name_or_path": model.name if model.card.source == "hub" else None,
         "r": most,
         "lora_alpha": most,
         "rank_pattern": ranks,

@@ -41,6 +41,11 @@ class LoadedModel:
         return self.card.name
 
     @property
+    def public_name(self) -> str:
+        """What it is called in files that are handed on: never a path of this computer."""
+        return self.card.label if self.card.source in ("folder", "gguf") else self.card.name
+
+    @property
     def device(self) -> torch.device:
         return self.hf.device
 
