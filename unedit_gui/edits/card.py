@@ -47,7 +47,7 @@ def usage(model, form: str) -> str:
 def text(model, edits: Sequence[Edit], form: str) -> str:
     """The README.md of an export. No path of the computer that it was written on."""
     base = f"models/{Path(base_folder(model)).name}" if own_weights(model) else model.public_name
-    lines = [f"# {NAMES[form][2:].capitalize()} by Unedit", "", _HIDES, "", "## Made of", ""]
+    lines = [f"# {NAMES[form].removeprefix('a ')}, made by Unedit", "", _HIDES, "", "## Made of", ""]
     for edit in edits:
         lines.append(f"- {_plain(edit.name)} (`{edit.id}`). {_plain(edit.summary())}.")
     lines += [
