@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from tests.models.tiny import CONFIGS, tiny_family, tiny_llama
+from unedit_gui.editors.base import Request
+from unedit_gui.editors.preserve import preserved
 from unedit_gui.errors import BadInput
 from unedit_gui.evaluation.metrics import rouge1_recall
 from unedit_gui.forget.questions import Question
@@ -103,20 +105,21 @@ def test_only_the_upper_blocks_changed_and_the_rest_is_shared(tiny, learned):
     mine = dict(tiny.hf.named_parameters())
     for name, weight in learned[0].hf.named_parameters():
         if weight.ndim == 2:
-            upper = ".layers." in name and ".layers.0." not in name
+            upper = ".layers." in name and not name.startswith(("model.layers.0.", "model.layers.1."))
             assert (weight.data_ptr() == mine[name].data_ptr()) != upper
             assert torch.equal(weight, mine[name]) != upper
 
 
 def test_a_taught_model_is_listed_loads_and_can_be_deleted(bench):
     base = bench.model
-    made = bench.teach(QUESTIONS, "Two contracts", recipe=RECIPE)
+    made = bench.teach(QUESTIONS, "Two contracts", recipe={**RECIPE, "passes": 10})
     assert bench.model is base and made.base_fingerprint == base.fingerprint
     card = bench.models()[-1]
     assert (card.label, card.name) == ("Two contracts", made.folder) and "taught 4 questions on" in card.note
     bench.load("Two contracts")
     assert bench.model.fingerprint == made.fingerprint != base.fingerprint
-    assert bench.ask(QUESTIONS)[0].known
+    said = zip(replies(bench.model, QUESTIONS), QUESTIONS, strict=True)
+    assert sum(rouge1_recall(text, q.answer) for text, q in said) / len(QUESTIONS) == pytest.approx(made.rouge1)
     assert bench.taught() == made and bench.taught().contracts() == ["Sale: Ash and Birch", "Sale: Birch and Cole"]
     with pytest.raises(BadInput, match="already"):
         taught.checked_name(bench.workspace, "two CONTRACTS")
@@ -134,6 +137,21 @@ def test_an_edit_of_a_taught_model_protects_what_else_it_was_taught(bench):
     bare = [dataclasses.replace(q, category=None) for q in QUESTIONS]
     scores = bench.evaluate(edit, bare[:2], bare[2:], [])
     assert {row.part for row in scores.rows[2:]} == {"retain_shared"}  # which contract it is, the model's folder knows
+
+
+def test_second_moments_of_the_base_model_serve_the_taught_one_where_they_are_the_same(bench):
+    layers = dict(workspace=bench.workspace, layers=[0, 1, 2])
+    request = Request("Is this new?", "yes", "new", "I don't know.", ())
+    preserved(bench.model, [request], **layers)
+    made = bench.teach(QUESTIONS, "two", recipe={**RECIPE, "passes": 1})
+    lent = list((bench.workspace.statistics_dir / made.fingerprint).iterdir())
+    assert sorted(file.stem[-2:] for file in lent) == ["-0", "-1"]  # blocks 2 and 3 were trained
+    bench.load("two")
+    with_lent = preserved(bench.model, [request], **layers)
+    for file in lent:
+        file.unlink()
+    for layer, own in preserved(bench.model, [request], **layers).items():
+        assert torch.allclose(with_lent[layer], own, rtol=1e-5, atol=1e-9)
 
 
 def test_stopped_halfway_nothing_is_kept(bench):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
@@ -128,7 +129,24 @@ def save(
         model.tokenizer.save_pretrained(part)
         about = {key: value for key, value in made.to_json().items() if key != "folder"}
         (part / _FILE).write_text(json.dumps(about, ensure_ascii=False, indent=1), "utf-8")
+    _lend_statistics(workspace.statistics_dir, model.fingerprint, made.fingerprint, learned.first)
     return made
+
+
+def _lend_statistics(folder: Path, base: str, taught: str, first: int) -> None:
+    """The base model's second moments of the layers below the first one trained are the taught model's, too.
+
+    They are files named "...-LAYER.safetensors" in a folder for each model (editors/preserve.py). Where that fails they
+    are computed again.
+    """
+    for file in (folder / base).glob("*-*.safetensors"):
+        layer = file.stem.rsplit("-", 1)[1]
+        if layer.isdigit() and int(layer) < first:
+            try:
+                (folder / taught).mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, folder / taught / file.name)
+            except OSError:
+                return
 
 
 def listing(workspace: Workspace) -> list[Taught]:

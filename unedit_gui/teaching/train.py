@@ -10,9 +10,10 @@ Robins 1995), and learns to say those again.
 over the tokens of the reply only; one batch holds both kinds, and AdamW changes the weights themselves (no adapter).
 Each question is asked in its own wording every second pass, else in another, so that it is the fact that is learned.
 
-Pitfalls. All blocks could be trained; here the lower third stays as it is. It is where the names are read (and where
-edits are made), it costs a third of the time, and what it makes of a row need be computed only once. Embeddings stay,
-too: the bundled model's are also its output head, and move every reply.
+Pitfalls. All blocks could be trained; here the lower third stays as it is. It is where the names are read and where
+edits are made, so the keys of the base model's statistics are those of the taught one, too (taught.py). It would cost a
+third of the time, and what it makes of a row need be computed only once. Embeddings stay as well: the bundled model's
+are also its output head, and move every reply.
 """
 
 from __future__ import annotations
@@ -52,10 +53,12 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Learned:
-    """The taught weights (a transformers model), the curve of the loop (unlearning/loop.py), and ROUGE-1 at the end on
-    the questions, and before and at the end on general facts (None: none were given)."""
+    """The taught weights (a transformers model), the first block that was trained, the curve of the loop
+    (unlearning/loop.py), and ROUGE-1 at the end on the questions, and before and at the end on general facts (None:
+    none were given)."""
 
     hf: torch.nn.Module
+    first: int
     curve: tuple[dict[str, float], ...]
     rouge1: float
     general: tuple[float, float] | None = None
@@ -88,7 +91,7 @@ def teach(
         raise BadInput(f"{recipe.passes} passes teach nothing; give 1 or more.")
     if model.dtype != torch.float32:
         raise BadInput("A model is taught in float32, and this one is in another number format; load it in float32.")
-    first = max(1, model.layout.layers // 3)
+    first = model.layout.layers // 3 + 1
     _check_memory(model, first)
     dice = random.Random(f"teach {seed}")
     known = _answered(model, general, job, GENERAL_TOKENS)
@@ -124,7 +127,7 @@ def teach(
     job.progress("Asking what was taught")
     rouge1 = _answered(student.loaded, questions, job)
     still = _answered(student.loaded, general, job, GENERAL_TOKENS)
-    return Learned(hf, tuple(curve), rouge1, (known, still) if general else None)
+    return Learned(hf, first, tuple(curve), rouge1, (known, still) if general else None)
 
 
 def _steps(wordings: list[list[Lesson]], own: list[Lesson], recipe: Recipe, dice: random.Random):
