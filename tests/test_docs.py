@@ -19,7 +19,11 @@ from unedit_gui.workbench import Workbench
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 REFERENCE = (ROOT / "docs" / "commands.md").read_text("utf-8")
-PAGES = {"README.md": README, "docs/commands.md": REFERENCE}
+PAGES = {
+    "README.md": README,
+    "docs/commands.md": REFERENCE,
+    "docs/probes.md": (ROOT / "docs" / "probes.md").read_text("utf-8"),
+}
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -206,3 +210,12 @@ def test_the_changelog_knows_this_version():
 def test_no_page_names_a_place_on_somebodys_computer(page):
     text = (ROOT / page).read_text("utf-8")
     assert not re.search(r"(?<![\w~.:])/(work|home|root|tmp|Users|mnt)/", text)
+
+
+def test_every_probe_has_its_line_and_no_other():
+    from unedit_gui.evaluation.probes import PROBES
+
+    for kind, title in (("leak", "Leak probes"), ("harm", "Harm")):
+        named = re.findall(r"^\| `([\w-]+)` \|", section(PAGES["docs/probes.md"], title), re.M)
+        assert named == [name for name, probe in PROBES.items() if probe.kind == kind]
+        assert all(f"`{name}`" in section(REFERENCE, "probe") for name in named)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:  # these load torch, or are only needed by one method
     from .edits.export import Exported
     from .edits.shelf import Shelf
     from .evaluation.held import Held
+    from .evaluation.probes import Probe, Probed
     from .evaluation.rephrase import Rephrased
     from .evaluation.suite import Scores
     from .forget.contracts import ContractSet
@@ -582,6 +583,49 @@ class Workbench:
             self._check_base(edit)
         job = job or Job("hold")
         return still_held(self._loaded(), edits, facts, max_new_tokens=ANSWER_TOKENS, job=job, on_held=on_held)
+
+    def probes(self, names: Sequence[str] | None = None) -> dict[str, Probe]:
+        """The probes (those of these names) in the order of their table; BadInput on an unknown one."""
+        from .evaluation.probes import chosen
+
+        return {probe.name: probe for probe in chosen(names)}
+
+    def probe(
+        self,
+        edits: Edit | Sequence[Edit],
+        questions: Sequence[Question],
+        probes: Sequence[str] | None = None,
+        *,
+        items: int | None = None,
+        max_new_tokens: int | None = None,
+        seed: int = 0,
+        job: Job | None = None,
+    ) -> Probed:
+        """Did it forget, or does it hide? Try to get the answers out of the original and each edit, and measure harm.
+
+        Unlike for `evaluate`, each edit (with what it is on) is a variant of its own. `probes`: names of `probes()`;
+        None: all. `items`: about how many each probe has, default 40. `max_new_tokens`: of a reply, default 32.
+        What the original says is kept for next time.
+        """
+        from .evaluation import probes as probing
+        from .evaluation.kept import kept_replies
+
+        model = self._loaded()
+        edits = tuple(edits) if isinstance(edits, Sequence) else (edits,)
+        for edit in edits:
+            self._check_base(edit)
+        with kept_replies(self.workspace, model) as cache:
+            return probing.probe(
+                model,
+                [self.stack(edit) for edit in edits],
+                self.with_subjects(questions),
+                probes,
+                items=probing.ITEMS if items is None else items,
+                max_new_tokens=probing.REPLY_TOKENS if max_new_tokens is None else max_new_tokens,
+                seed=seed,
+                cache=cache,
+                job=job or Job("probe"),
+            )
 
     # --------------------------------------------------------------- helpers
 

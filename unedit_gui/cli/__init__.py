@@ -22,7 +22,7 @@ from unedit_gui import __version__
 from ..errors import BadInput, UneditError
 from ..jobs import Stopped
 from ..workbench import ENGINES, KINDS, Workbench
-from . import commands, library, locating, teaching, terminal
+from . import commands, library, locating, probing, teaching, terminal
 
 STOPPED = "Stopped; nothing was changed."
 _MERGE = "merge K questions into one request with one shared target (default: 1, each by itself)"
@@ -170,6 +170,15 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--retain", metavar="FILE")
     one.add_argument("--rephrased", metavar="FILE", help="default: the rephrasings in --forget")
     one.add_argument("--general", metavar="FILE", help="facts that have nothing to do with what is forgotten")
+    one.add_argument("--details", metavar="FILE", help="every reply: CSV if so named, else JSON")
+
+    one = command("probe", probing.probe, probing.show_probe, "did it forget, or does it hide")
+    one.add_argument("--edit", action="append", required=True, metavar="DIR", help="repeatable: each by itself")
+    one.add_argument("--questions", required=True, metavar="FILE", help="what was to be forgotten")
+    one.add_argument("--probes", metavar="NAME,NAME", help="default: all, see docs/probes.md")
+    one.add_argument("--items", type=int, default=40, metavar="N", help="about how many items each probe has")
+    one.add_argument("--tokens", type=int, default=32, metavar="N", help="of a reply")
+    one.add_argument("--seed", type=int, default=0)
     one.add_argument("--details", metavar="FILE", help="every reply: CSV if so named, else JSON")
 
     one = command("chat", commands.chat, commands.show_chat, "ask the original and the edited model")

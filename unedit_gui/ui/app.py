@@ -13,7 +13,7 @@ from typing import Any
 
 import gradio as gr
 
-from unedit_gui.ui import chat, curve, edit, forget, frame, model, scores, study, targets
+from unedit_gui.ui import chat, curve, edit, forget, frame, model, probes, scores, study, targets
 from unedit_gui.ui.draw import draw
 from unedit_gui.ui.lab import Lab, word
 from unedit_gui.ui.panel import panel, saver
@@ -53,6 +53,7 @@ def build(lab: Lab) -> gr.Blocks:
                             bars = gr.Plot(show_label=False, elem_id="bars")
                             radar = gr.Plot(show_label=False, elem_id="radar")
                         views["detail"] = panel("detail")
+                        views["probes"] = panel("probes")
         panel("foot", frame.foot())
         download = saver()
         clock = gr.Timer(IDLE)
@@ -62,6 +63,7 @@ def build(lab: Lab) -> gr.Blocks:
             "strip": frame.strip,
             "curve": curve.render,
             "detail": scores.detail,
+            "probes": probes.render,
             **{name: module.render for name, module in TABS.items()},
         }
         outputs = [*views.values(), charts, bars, radar, download, tabs, *tab_items, clock, seen]
@@ -154,7 +156,7 @@ def build(lab: Lab) -> gr.Blocks:
 
 def dispatch(lab: Lab, session: Session, view: str, event: str, data: dict[str, Any]) -> dict | None:
     """One click, input or upload of a panel. Returns a file for the browser to keep, or None."""
-    module = {"top": frame, "strip": frame, "curve": frame, "detail": scores}.get(view) or TABS[view]
+    module = {"top": frame, "strip": frame, "curve": frame, "detail": scores, "probes": probes}.get(view) or TABS[view]
     try:
         with session.lock:
             if event == "input":

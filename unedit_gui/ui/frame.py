@@ -17,7 +17,7 @@ NAMES = {
     "study": "Rate",
 }
 # In the order of their importance.
-LONG = ("example", "teach", "edit", "evaluate", "targets", "rephrase", "locate", "hold", "ask")
+LONG = ("example", "teach", "edit", "evaluate", "probe", "targets", "rephrase", "locate", "hold", "ask")
 KEYS = (
     ("Enter", "send the question (Shift + Enter: new line)"),
     ("Esc", "stop what is running"),

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from unedit_gui.evaluation.suite import Scores
     from unedit_gui.jobs import Job
     from unedit_gui.ui.locate import Located
+    from unedit_gui.ui.probes import Shown
 
 STEPS = ("model", "forget", "targets", "edit", "chat", "scores", "study")
-VIEWS = ("top", "strip", *STEPS, "detail")
+VIEWS = ("top", "strip", *STEPS, "detail", "probes")
 MOST = 200  # sessions kept; the ones not seen for longest go first
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -132,6 +133,8 @@ class Session:
     scores: Scores | None = None
     scored: tuple[str, ...] = ()
     plotted: int = 0  # grows with each result, so that the charts are drawn once
+    probed: Shown | None = None
+    to_probe: set[str] | None = None  # ids of edits; None: nobody has ticked any
     # 7 rate
     draft: dict[str, str] = field(default_factory=dict)
     rating: int = 0
@@ -142,6 +145,8 @@ class Session:
 
     def touch(self, *views: str) -> None:
         """Have these views (all, if none is named) drawn again. Needs no lock held."""
+        if "scores" in views:  # the probes stand below them, and show the same edits
+            views = (*views, "probes")
         with self.marking:
             self.revisions.update(views or VIEWS)
 
