@@ -258,6 +258,8 @@ def test_a_form_that_nobody_knows_and_no_edit_are_told(workspace, tmp_path):
     model = tiny_family("llama", bytes_tokenizer())
     with pytest.raises(BadInput, match="no form of export called 'onnx'; choose one of peft, merged, manifest"):
         export(model, (make(model, {1: 2}),), "onnx", tmp_path / "out", workspace=workspace)
+    with pytest.raises(BadInput, match="change no weight at all"):
+        export(model, (make(model, {}),), "peft", tmp_path / "out", workspace=workspace)
     with pytest.raises(BadInput, match="no edit to export"):
         export(model, (), "peft", tmp_path / "out", workspace=workspace)
 

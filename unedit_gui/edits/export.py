@@ -58,6 +58,8 @@ def why_not(edits: Sequence[Edit], form: str) -> str:
                 "changes no weight. Hand on the edit itself (its folder, or the zip file that the page offers), or "
                 "make the same questions forgotten with AlphaEdit."
             )
+    if not any(True for edit in edits for _ in edit.deltas()):
+        return "These edits change no weight at all, so there is nothing to export; make them again."
     return ""
 
 
