@@ -63,6 +63,10 @@ def test_a_click_on_a_taught_contract_puts_its_questions_into_the_table_and_anot
     with pytest.raises(BadInput, match="wasn't taught"):
         contracts.ACTS["contract"](lab, session, {"contract": "Sale: <b>A</b> and B"})
     session.form["model"] = taught.folder
-    assert "Delete this taught model" in model.render(lab, session)
+    drawn = model.render(lab, session)
+    assert (
+        "Delete this taught model" in drawn
+        and f"Taught 60 questions on tiny random llama: {taught.contracts()[0]};" in drawn
+    )
     with pytest.raises(BadInput, match="in use"):
         model.ACTS["delete-taught"](lab, session, {})

@@ -14,6 +14,11 @@ Pitfalls. All blocks could be trained; here the lower third stays as it is. It i
 edits are made, so the keys of the base model's statistics are those of the taught one, too (taught.py). It would cost a
 third of the time, and what it makes of a row need be computed only once. Embeddings stay as well: the bundled model's
 are also its output head, and move every reply.
+
+Measured on the bundled model, one thread, seconds of CPU: a step of 18 rows takes 1.1 to 1.8 s, a pass
+over 120 questions ten of these. 24 questions of two contracts, 14 passes of two steps: loss
+5.3 to 0.06, ROUGE-1 0.86, 80 s with all asking. Not measured yet: 120 questions to the end, what it costs in general
+facts, and how well one contract of six is forgotten afterwards.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ def render(lab: Lab, session: Session) -> str:
     """The whole step."""
     cards = lab.bench.models()
     chosen = session.form.get("model") or lab.wanted
-    if chosen not in {card.name for card in cards}:
-        chosen = OWN
+    chosen = next((card.name for card in cards if chosen in (card.name, card.label)), OWN)
+    taught = lab.bench.taught()
     return draw(
         "model",
         running=session.active("example") is not None,
@@ -48,12 +48,19 @@ def render(lab: Lab, session: Session) -> str:
         chosen=chosen,
         own=chosen == OWN,
         own_name=session.form.get("model_name", "" if lab.wanted == "bundled" else lab.wanted),
-        taught=lab.bench.taught(chosen) is not None,
+        about=f"{taught.card.note[0].upper()}{taught.card.note[1:]}: {_asked_about(taught)}." if taught else "",
+        can_delete=lab.bench.taught(chosen) is not None,
         note=next((card.note for card in cards if card.name == chosen), ""),
         dtypes=DTYPES,
         chosen_dtype=session.form.get("dtype", ""),
         memory=_memory(lab, session),
     )
+
+
+def _asked_about(taught) -> str:
+    """What a model's lessons were about: their contracts or other categories, else the first questions."""
+    names = taught.contracts() or [q.question for q in taught.questions]
+    return "; ".join(names[:6]) + ("; …" if len(names) > 6 else "")
 
 
 def _line(card) -> str:
