@@ -30,13 +30,13 @@ def main() -> int:
     # cores made everything three times as slow.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # Here, not above: --help answers at once.
-    from unedit_gui.ui.app import build, launch_settings
+    from unedit_gui.ui.app import build, launch_settings, mount_study
     from unedit_gui.ui.lab import Lab
 
     lab = Lab(given.home)
     page = build(lab)
     try:
-        _, address, _ = page.launch(
+        app, address, _ = page.launch(
             server_name=given.host,
             server_port=given.port,
             inbrowser=not given.no_browser,
@@ -46,6 +46,7 @@ def main() -> int:
     except OSError as error:
         print(f"The page can't be served on {given.host}:{given.port or PORT}: {error}", file=sys.stderr)
         return 1
+    mount_study(app, lab)
     print(f"Unedit is open at {address}  (Ctrl+C ends it)", flush=True)
     if not given.no_model:
         # Only now, so that the page is there at once and shows how the loading goes.

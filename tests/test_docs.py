@@ -19,10 +19,12 @@ from unedit_gui.workbench import Workbench
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 REFERENCE = (ROOT / "docs" / "commands.md").read_text("utf-8")
+STUDY = (ROOT / "docs" / "study.md").read_text("utf-8")
 PAGES = {
     "README.md": README,
     "docs/commands.md": REFERENCE,
     "docs/probes.md": (ROOT / "docs" / "probes.md").read_text("utf-8"),
+    "docs/study.md": STUDY,
 }
 
 
@@ -85,7 +87,23 @@ def test_the_readme_shows_every_command(command):
     assert any(shlex.split(line)[3] == command for page, line in COMMANDS if page == "README.md")
 
 
-@pytest.mark.parametrize("command", subparsers())
+def actions_of(made: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The actions of a command that has some, such as `study open`."""
+    found = [a for a in made._actions if isinstance(a, argparse._SubParsersAction)]
+    return dict(found[0].choices) if found else {}
+
+
+def test_the_study_has_every_action_and_option_and_no_other():
+    common = set(re.findall(r"^\| `(--[\w-]+)", section(REFERENCE, "Common options"), re.M))
+    shown = {}
+    for line in section(STUDY, "The commands").splitlines():
+        for action in re.findall(r"`study (\w+)", line.split(" | ")[0]):
+            shown[action] = set(re.findall(r"(?<![\w-])--[\w-]+", line))
+    actions = actions_of(subparsers()["study"])
+    assert shown == {name: options_of(made) - common for name, made in actions.items()}
+
+
+@pytest.mark.parametrize("command", [name for name, made in subparsers().items() if not actions_of(made)])
 def test_the_reference_has_every_option_and_no_other(command):
     common = set(re.findall(r"^\| `(--[\w-]+)", section(REFERENCE, "Common options"), re.M))
     own = set(re.findall(r"^\| `(--[\w-]+)", section(REFERENCE, command), re.M))

@@ -43,6 +43,8 @@ LIGHT = {
     "unedit_gui.workspace": {"torch", "gradio"},
     "unedit_gui.study": {"torch", "gradio"},
     "unedit_gui.study.ratings": {"torch", "gradio"},
+    "unedit_gui.study.folder": {"torch", "gradio"},
+    "unedit_gui.study.serving": {"torch", "gradio"},
     "unedit_gui.study.analysis": {"torch", "gradio", "scipy", "statsmodels", "pandas"},
     "unedit_gui.forget.questions": {"torch", "gradio"},
     "unedit_gui.forget.subjects": {"torch", "gradio"},

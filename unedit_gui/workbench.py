@@ -52,7 +52,10 @@ if TYPE_CHECKING:  # these load torch, or are only needed by one method
     from .models.generation import Reply, Sampling
     from .models.loading import LoadedModel, ModelCard
     from .models.writing import Write
+    from .study.folder import Studies
+    from .study.protocol import Condition
     from .study.ratings import Ratings
+    from .study.store import Study
     from .teaching.taught import Taught
 
 ENGINES = ("unedit", "easyedit")  # whose programs make an edit
@@ -77,6 +80,42 @@ class Workbench:
         from .study.ratings import Ratings
 
         return Ratings(self.workspace.ratings_path)
+
+    @cached_property
+    def studies(self) -> Studies:
+        """The studies with human raters: find, create, and from there everything about one (study/store.py)."""
+        from .study.folder import Studies
+
+        return Studies(self.workspace)
+
+    def freeze_study(
+        self, study: Study, *, max_new_tokens: int = ANSWER_TOKENS, batch: int = 8, job: Job | None = None
+    ) -> int:
+        """Let each condition's edits answer the study's questions (greedy), and freeze the replies.
+
+        What is frozen already stays, so a call that was broken off is simply made again. Returns how many were added.
+        """
+        from .study.freezing import freeze
+
+        self._loaded()
+        stacks: dict[str, tuple[Edit, ...]] = {}
+        for condition in study.protocol.conditions:
+            if not condition.edits:
+                raise BadInput(
+                    f"The condition {condition.name!r} names no edits; import its replies from a CSV file, or write "
+                    "`edits: original` for the model as it is."
+                )
+            names = [name for name in condition.edits if name != "original"]
+            stacks[condition.name] = tuple(dict.fromkeys(e for name in names for e in self.load_stack(name)))
+        job = job or Job("freeze")
+
+        def write(questions: Sequence[str], condition: Condition) -> list[str]:
+            row = stacks[condition.name]
+            asked = [[{"role": "user", "content": question}] for question in questions]
+            replies = self.chat(asked, [row] * len(asked), max_new_tokens=max_new_tokens, job=job)
+            return [reply.text for reply in replies]
+
+        return freeze(study, write, batch, job)
 
     @cached_property
     def _shelf(self) -> Shelf:

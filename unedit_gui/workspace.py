@@ -99,6 +99,11 @@ class Workspace:
         """The SQLite file of the lab's ratings. Its folder exists, the file perhaps not."""
         return self._folder() / "ratings.sqlite"
 
+    @property
+    def studies_dir(self) -> Path:
+        """Studies with human raters, an SQLite file each."""
+        return self._folder("studies")
+
     def model_dir(self, name: str) -> Path:
         """The place of the model called `name` (a hub name, any text). Inside `models_dir`; not created."""
         return self.models_dir / safe_name(name)

@@ -22,7 +22,7 @@ from unedit_gui import __version__
 from ..errors import BadInput, UneditError
 from ..jobs import Stopped
 from ..workbench import ENGINES, KINDS, Workbench
-from . import commands, library, locating, probing, teaching, terminal
+from . import commands, library, locating, probing, studying, teaching, terminal
 
 STOPPED = "Stopped; nothing was changed."
 _MERGE = "merge K questions into one request with one shared target (default: 1, each by itself)"
@@ -203,6 +203,8 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--delete", metavar="EDIT", help="move a saved edit to the trash")
     one.add_argument("--out", metavar="FILE", help="for --pack")
     one.add_argument("--name", metavar="NAME", help="for --rename")
+
+    studying.add(subparsers, _common, _Parser)
 
     command("bench", commands.bench, commands.show_bench, "measure speed and memory")
     return top

@@ -186,6 +186,16 @@ def select_step(session: Session, step: int) -> None:
             session.following = False
 
 
+def mount_study(app: Any, lab: Lab) -> None:
+    """Show the participants' pages under /study of the page that `Blocks.launch` serves as `app`."""
+    from starlette.routing import Mount
+
+    from unedit_gui.study.pages import participant_app
+
+    # First of all routes: the page's own would take every path.
+    app.router.routes.insert(0, Mount("/study", participant_app(lab.bench.studies.all)))
+
+
 def launch_settings() -> dict[str, Any]:
     """What `Blocks.launch` needs for this page: its look, its script, and nothing that calls home."""
     script = (ASSETS / "unedit.js").read_text("utf-8")

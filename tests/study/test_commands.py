@@ -1,0 +1,94 @@
+"""The command study, from a protocol in a file to its end."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from tests.study.conftest import protocol, replies, told
+from unedit_gui.cli import main
+
+
+@pytest.fixture
+def study(tmp_path, capsys):
+    """`study(action, ...)` runs a command and gives (status, its JSON, what it complained)."""
+    (tmp_path / "protocol.yaml").write_text(yaml.safe_dump(told()), "utf-8")
+    with (tmp_path / "replies.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerows([("question", "condition", "reply"), *replies(protocol())])
+
+    def run(*arguments):
+        status = main(["study", *map(str, arguments), "--json", "--home", str(tmp_path / "home")])
+        out, err = capsys.readouterr()
+        return status, json.loads(out) if out else None, err
+
+    return run
+
+
+def test_from_the_protocol_to_the_end(study, tmp_path):
+    assert study("create", "trial", "--protocol", tmp_path / "protocol.yaml")[1]["state"] == "draft"
+    status, _, complaint = study("open", "trial")
+    assert status == 2 and "not frozen" in complaint
+    assert study("freeze", "trial", "--replies", tmp_path / "replies.csv")[1]["missing"] == 0
+    assert study("open", "trial")[1]["state"] == "open"
+    status, made, _ = study(
+        "invite", "trial", "--count", "3", "--url", "https://here.org", "--out", tmp_path / "codes.csv"
+    )
+    with (tmp_path / "codes.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert rows == made["invitations"] and len(rows) == 3
+    assert rows[0]["link"] == f"https://here.org/study/j/{rows[0]['code']}"
+    found = study("status", "trial")[1]
+    assert found["invited"] == 3 and found["balance"]["imbalance"] == 0
+    assert "alphaedit" not in json.dumps(found)
+    assert study("pause", "trial")[1]["state"] == "paused"
+    assert study("open", "trial")[0] == 0
+    assert study("close", "trial")[1]["state"] == "closed"
+    assert study("list")[1]["studies"][0]["state"] == "closed"
+    assert study("open", "trial")[0] == 2
+
+
+def test_a_draft_is_replaced_and_nothing_else(study, tmp_path):
+    create = ("create", "trial", "--protocol", tmp_path / "protocol.yaml")
+    study(*create)
+    status, _, complaint = study(*create)
+    assert status == 2 and "already" in complaint
+    assert study(*create, "--replace")[0] == 0
+    study("freeze", "trial", "--replies", tmp_path / "replies.csv")
+    study("open", "trial")
+    status, _, complaint = study(*create, "--replace")
+    assert status == 2 and "no draft any more" in complaint
+
+
+def test_the_example_opens_with_one_command(study):
+    found = study("create", "demo", "--example", "--open")[1]
+    assert found["state"] == "open" and found["missing"] == 0 and found["balance"]["imbalance"] == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("status", "none"),
+        ("create", "trial"),
+        ("create", "trial", "--protocol", "none.yaml"),
+        ("invite", "none", "--url", "ftp://x"),
+        ("serve", "--port", "99999"),
+        ("serve", "--host", "no such host"),
+    ],
+)
+def test_what_can_not_be_done_is_one_sentence(study, arguments):
+    status, result, complaint = study(*arguments)
+    assert status in (1, 2) and result is None and complaint.count("\n") == 1
+
+
+def test_it_needs_neither_torch_nor_the_page(tmp_path):
+    heavy = ("torch", "gradio", "transformers", "numpy", "pandas", "matplotlib")
+    code = (
+        f"import sys\nfor name in {heavy}: sys.modules[name] = None\n"
+        "from unedit_gui.cli import main\nfrom unedit_gui.study import pages, serving\n"
+        f"sys.exit(main(['study', 'list', '--home', {str(tmp_path)!r}]))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
