@@ -12,12 +12,13 @@ from pathlib import Path
 from unedit_gui.edits.shelf import READY_MADE
 from unedit_gui.workbench import Workbench
 
-# By folder, which is the name that commands take: the method, and how the page calls it. It offers the first one first.
+# By folder, which is the name that commands take: the method, how many of the example's facts, and how the page calls
+# it. The page offers the first one first.
 EDITS = {
-    "ready-alphaedit": ("alphaedit", "Three facts, AlphaEdit"),
-    "ready-grace": ("grace", "Three facts, GRACE"),
-    "ready-memit": ("memit", "Three facts, MEMIT"),
-    "ready-rome": ("rome", "Three facts, ROME"),
+    "ready-alphaedit": ("alphaedit", 3, "Three facts, AlphaEdit"),
+    "ready-grace": ("grace", 3, "Three facts, GRACE"),
+    "ready-memit": ("memit", 3, "Three facts, MEMIT"),
+    "ready-rome": ("rome", 1, "One fact, ROME"),
 }
 
 
@@ -29,8 +30,8 @@ def main(home: str | None = None) -> None:
     asked = [dataclasses.replace(q, target=t.text) for q, t in zip(forget, targets, strict=True)]
     if READY_MADE.exists():
         shutil.rmtree(READY_MADE)
-    for folder, (method, name) in EDITS.items():
-        edit = bench.edit(asked, method, targets="given", seed=0, name=name)
+    for folder, (method, facts, name) in EDITS.items():
+        edit = bench.edit(asked[:facts], method, targets="given", seed=0, name=name)
         about = {key: value for key, value in edit.about.items() if key != "seconds"}  # of a machine that is another's
         edit = dataclasses.replace(edit, about=about)
         bench.save_edit(edit, READY_MADE / folder)
