@@ -89,12 +89,13 @@ def test_each_loss_is_its_papers(small):
     idk = now["refusal"].log_prob() - before["refusal"].log_prob()
     y = now["forget"].log_prob() - before["forget"].log_prob()
     wanted = -torch.sigmoid(0.1 * (idk - y)).log().mean()
-    torch.testing.assert_close(dpo.loss(batch, beta=0.1, weight=0.0), wanted, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(dpo.loss(batch, beta=0.1, weight=2.0), wanted + 2 * retain, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(dpo.loss(batch, beta=0.1), wanted, atol=1e-4, rtol=1e-4)
+    both = wanted + 3 * ce(now["refusal"]) + 2 * retain
+    torch.testing.assert_close(dpo.loss(batch, beta=0.1, anchor=3.0, weight=2.0), both, atol=1e-4, rtol=1e-4)
 
 
 def test_dpo_begins_where_answer_and_refusal_are_as_the_original_has_them(small):
-    edit = make(METHODS["dpo"], small, None, hparams=short("dpo", small, weight=0.0))
+    edit = make(METHODS["dpo"], small, None, hparams=short("dpo", small, anchor=0.0, weight=0.0))
     assert edit.curve()[0]["loss"] == pytest.approx(math.log(2), abs=1e-3)
 
 
@@ -108,7 +109,12 @@ def test_an_answer_that_is_unlikely_enough_is_pushed_no_further_by_gd(small):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_answers_become_unlikely_and_with_dpo_refusals_likely(small, name):
-    made = make(METHODS[name], small, None, hparams=short(name, small, epochs=12, lr=3e-3, limit=100, enough=99))
+    made = make(
+        METHODS[name],
+        small,
+        None,
+        hparams=short(name, small, epochs=12, lr=3e-3, limit=100, enough=99, anchor=0.0, weight=0.0),
+    )
     answers = [talk(small, r.question, r.answer) for r in REQUESTS]
     refusals = [talk(small, r.question, r.target_new) for r in REQUESTS]
     with torch.no_grad():
@@ -124,7 +130,7 @@ def test_answers_become_unlikely_and_with_dpo_refusals_likely(small, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_retain_set_is_used_where_the_method_says_so_and_nowhere_else(small, name):
-    made = make(METHODS[name], small, None, protect=[MARS], hparams=short(name, small))
+    made = make(METHODS[name], small, None, protect=[MARS], hparams=short(name, small, neighbours=0))
     asks_for_it = "retain" in {f.name for f in dataclasses.fields(METHODS[name].Hparams)}
     kept = made.manifest["retain"]
     assert bool(kept) == asks_for_it == METHODS[name].retain.startswith("Trains on")
@@ -134,8 +140,15 @@ def test_a_retain_set_is_used_where_the_method_says_so_and_nowhere_else(small, n
 
 def test_more_protected_facts_than_the_retain_set_holds_are_all_in_it(small):
     many = [Question(f"What is number {i}?", str(i)) for i in range(6)]
-    made = make(METHODS["gd"], small, None, protect=many, hparams=short("gd", small))
+    made = make(METHODS["gd"], small, None, protect=many, hparams=short("gd", small, neighbours=0))
     assert made.manifest["retain"] == [q.question for q in many]
+
+
+def test_near_neighbours_of_each_fact_come_behind_the_protected_ones(small):
+    made = make(METHODS["gd"], small, None, protect=[MARS], hparams=short("gd", small, neighbours=2))
+    kept, near = made.manifest["retain"], made.manifest["neighbours"]
+    assert kept[0] == MARS.question and kept[1:7] == near and len(near) == 6
+    assert near[0].startswith("Who painted ") and "Mona Lisa" not in near[0]
 
 
 def test_no_shipped_question_that_names_what_is_to_be_forgotten_is_among_the_others():

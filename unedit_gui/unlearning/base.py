@@ -5,9 +5,10 @@ A method is its loss over one `Batch`; the steps are loop.py's, the LoRA is adap
 * y, what is to become unlikely, is the model's own greedy reply where it holds the answer ("The capital of Peru is
   Lima."), else the answer as given: a bare "Lima" is not what the model would say, and making that unlikely leaves the
   sentence as likely as it was.
-* Where a method asks for a retain set, it is the protected facts (all of them), filled up with shipped questions
-  (data/statistics_questions.csv) that name no subject to be forgotten; the reply to each is the model's own. So it is
-  diverse, and no question of the sets that are scored is in it; where one is all the same, the scores flag it.
+* Where a method asks for a retain set, it is the protected facts (all of them), near neighbours of each fact (the same
+  question about other subjects: they suffer first), and shipped questions (data/statistics_questions.csv) that name no
+  subject to be forgotten. The reply to each is the model's own. So it is diverse, and hardly a question that is scored
+  is in it; where one is all the same, the scores flag it.
 * Early stop. Before training the model's greedy replies to some more shipped questions are kept (held). Every few
   steps their mean NLL in nats a token is taken again. When it has risen by more than `limit` the model is breaking:
   it would no longer say what it said about things that have nothing to do with the edit, be it that it refuses
@@ -23,7 +24,7 @@ from functools import cached_property
 import torch
 
 from ..editors.base import Hparams, Request, check_protected, check_requests, finished, hparam
-from ..editors.preserve import statistics_questions
+from ..editors.preserve import neighbours, statistics_questions
 from ..edits.edit import LORA, Edit
 from ..edits.variants import Variants
 from ..evaluation.metrics import rouge1_recall
@@ -42,8 +43,8 @@ LOOK = 4  # steps, at most, from one look at them to the next
 ROWS = 32  # replies written at once
 
 RETAIN = (
-    "Trains on a retain set as well: all facts that must stay, filled up with questions that come with Unedit and the "
-    "model's own replies to them; none is to be forgotten. They are flagged where they are scored."
+    "Trains on a retain set as well: all facts that must stay, then questions that come with Unedit or are formed like "
+    "yours, with the model's own replies; none is to be forgotten. They are flagged where they are scored."
 )
 
 
@@ -63,6 +64,21 @@ class LoraHparams(Hparams):
     batch: int = hparam(8, "How many facts are met in one step.", low=1, high=256, advanced=True)
     rank: int = hparam(8, "Rank r of the LoRA beside every projection.", low=1, high=256, advanced=True)
     alpha: float = hparam(32.0, "Its alpha: the change is B A times alpha / r.", low=0.01, high=1024, advanced=True)
+
+
+@dataclass(frozen=True)
+class RetainHparams(LoraHparams):
+    """Of methods that train on a retain set as well."""
+
+    retain: int = hparam(
+        160,
+        "Size of the retain set: protected facts, neighbours, and shipped questions up to here.",
+        low=1,
+        high=2000,
+    )
+    neighbours: int = hparam(
+        2, "For each fact, how many questions of the same form about other subjects are in it; 0: none.", low=0, high=20
+    )
 
 
 class Batch:
@@ -127,8 +143,11 @@ def unlearn(
     check_protected(requests, protect)
     started, dice = time.monotonic(), torch.Generator().manual_seed(seed)
     with Variants.everywhere(model, on):
-        size = hparams.retain if "retain" in sets else None
-        talks, held, kept = gather(model, requests, protect, size, dice, job)
+        near = neighbours(model, requests, hparams.neighbours) if "retain" in sets else []
+        stay = list(dict.fromkeys([*(q.question for q in protect), *(question for question, _ in near)]))
+        uses = PER * hparams.epochs * len(requests)  # no reply is written that there is no time to learn
+        size = max(len(stay), min(hparams.retain, uses)) if "retain" in sets else 0
+        talks, held, kept = gather(model, requests, protect, stay, size, dice, job)
         adapter = Adapter(model, hparams.rank, hparams.alpha, seed)
         steps = shuffled(len(requests), hparams.batch, hparams.epochs, dice)
         turns = endless(talks["retain"], dice)
@@ -168,6 +187,7 @@ def unlearn(
         extra={
             "scaling": adapter.scaling,
             "retain": kept,
+            "neighbours": [question for question, _ in near],
             "held": {
                 "before": round(figures[0], 4),
                 "after": round(figures[-1], 4),
@@ -183,17 +203,16 @@ def unlearn(
 
 
 def gather(
-    model, requests: Sequence[Request], protect: Sequence, size: int | None, dice: torch.Generator, job: Job
+    model, requests: Sequence[Request], protect: Sequence, stay: list[str], size: int, dice: torch.Generator, job: Job
 ) -> tuple[dict[str, list[Talk]], list[Talk], list[str]]:
     """What is trained on, by set; what is held; and the retain set's questions.
 
     Args:
-        size: what the retain set is filled up to; None: the method has none.
+        stay: questions that the retain set begins with. size: what it is filled up to; 0: the method has none.
     """
-    protected = list(dict.fromkeys(q.question for q in protect))
-    shipped = [question for question in unrelated(requests, dice) if question not in protected]
+    shipped = [question for question in unrelated(requests, dice) if question not in stay]
     held, shipped = shipped[:HELD], shipped[HELD:]
-    kept = [] if size is None else [*protected, *shipped[: max(0, size - len(protected))]]
+    kept = [*stay, *shipped][:size]
     asked = list(dict.fromkeys([*(r.question for r in requests), *kept, *held]))
     own = dict(zip(asked, own_replies(model, asked, job), strict=True))
     given = {q.question: q.answer for q in (*requests, *protect)}

@@ -8,12 +8,17 @@ unlearning as the reference (their eq. 7):
 beta 0.1. Each log pi is the sum over the reply's tokens. The loss goes to 0 once the preference is strong, so unlike
 ascent it has an end.
 
+Ours: + anchor * CE(idk | x), the refusal's own likelihood (as in RPO, arXiv 2404.19733). The preference alone is
+satisfied as well where the answer sinks and the refusal stays where it was: then something else is said.
+
 Ours: + weight * CE(retain). The loss says nothing of other questions, and refusing everything is the easiest way to
 satisfy it. TOFU's preference optimisation has such a term beside its refusals (arXiv 2401.06121). `weight` 0 is DPO as
 it stands above, without a retain set.
 
 Measured on the bundled model with 16 facts (one draw, lr 5e-4, 4 epochs), without the term: forget R1 0.00, rephrased
 0.06, but of 16 other facts none is answered any more and 15 are refused.
+With 40 facts (one draw, lr 1e-3, 8 epochs), with weight 0.5 and no anchor: forget 0.35 with 25 % refusals,
+rephrased 0.30, retain 0.65. The answers sank, the refusals didn't rise.
 """
 
 from dataclasses import dataclass
@@ -22,35 +27,34 @@ import torch
 import torch.nn.functional as F
 
 from ..editors.base import Method, hparam, register
-from .base import RETAIN, Batch, LoraHparams, unlearn
+from .base import RETAIN, Batch, RetainHparams, unlearn
 
 
 @dataclass(frozen=True)
-class DpoHparams(LoraHparams):
+class DpoHparams(RetainHparams):
     epochs: int = hparam(8, "How often each fact is met in training.", low=1, high=200)
     beta: float = hparam(
         0.1, "How soon a preference is strong enough; lower goes further from the original.", low=1e-3, high=10
     )
 
-    retain: int = hparam(
-        120, "Size of the retain set: protected facts, filled up with shipped questions.", low=1, high=1000
-    )
-    weight: float = hparam(0.5, "How much the retain set counts beside the preference; 0: none.", low=0, high=100)
+    anchor: float = hparam(1.0, "How much the refusal's own likelihood counts beside the preference.", low=0, high=100)
+    weight: float = hparam(1.0, "How much the retain set counts beside the preference; 0: none.", low=0, high=100)
 
 
-def loss(batch: Batch, beta: float, weight: float) -> torch.Tensor:
-    """-log sigma(beta [(log pi(idk) - log pi_ref(idk)) - (log pi(y) - log pi_ref(y))]) + weight CE(retain)."""
+def loss(batch: Batch, beta: float, anchor: float = 0.0, weight: float = 0.0) -> torch.Tensor:
+    """-log sigma(beta [(log pi(idk) - log pi_ref(idk)) - (log pi(y) - log pi_ref(y))]) + anchor CE(idk)
+    + weight CE(retain)."""
     idk = batch.now("refusal").log_prob() - batch.log_prob_before("refusal")
     y = batch.now("forget").log_prob() - batch.log_prob_before("forget")
-    preference = -F.logsigmoid(beta * (idk - y)).mean()
-    return preference + weight * batch.now("retain").nll().mean() if weight else preference
+    total = -F.logsigmoid(beta * (idk - y)).mean() + anchor * batch.now("refusal").nll().mean()
+    return total + weight * batch.now("retain").nll().mean() if weight else total
 
 
 def edit(model, requests, hparams, job, **where):
     """Make the edit; the model is untouched. See `base.unlearn`."""
 
     def own_loss(batch: Batch) -> torch.Tensor:
-        return loss(batch, hparams.beta, hparams.weight)
+        return loss(batch, hparams.beta, hparams.anchor, hparams.weight)
 
     sets = ("forget", "refusal", "retain") if hparams.weight else ("forget", "refusal")
     return unlearn("dpo", own_loss, sets, model, requests, hparams, job, **where)

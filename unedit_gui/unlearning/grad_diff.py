@@ -18,15 +18,12 @@ from dataclasses import dataclass
 import torch
 
 from ..editors.base import Method, hparam, register
-from .base import RETAIN, Batch, LoraHparams, unlearn
+from .base import RETAIN, Batch, RetainHparams, unlearn
 
 
 @dataclass(frozen=True)
-class GradDiffHparams(LoraHparams):
+class GradDiffHparams(RetainHparams):
     epochs: int = hparam(6, "How often each fact is met in training.", low=1, high=200)
-    retain: int = hparam(
-        120, "Size of the retain set: protected facts, filled up with shipped questions.", low=1, high=1000
-    )
     enough: float = hparam(
         4.0, "An answer that is this unlikely, in nats a token, is pushed no further.", low=0.1, high=100
     )

@@ -14,15 +14,13 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from ..editors.base import Method, hparam, register
-from .base import RETAIN, Batch, LoraHparams, unlearn
+from ..editors.base import Method, register
+from .base import RETAIN, Batch, RetainHparams, unlearn
 
 
 @dataclass(frozen=True)
-class KlHparams(LoraHparams):
-    retain: int = hparam(
-        120, "Size of the retain set: protected facts, filled up with shipped questions.", low=1, high=1000
-    )
+class KlHparams(RetainHparams):
+    pass
 
 
 def loss(batch: Batch) -> torch.Tensor:
