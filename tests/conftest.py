@@ -13,6 +13,15 @@ _CACHE = Path(__file__).parents[1] / ".work" / "models"  # the bundled model is 
 os.environ.setdefault("UNEDIT_MODELS", str(_CACHE))
 
 
+def pytest_sessionstart(session):
+    """Where several processes run the tests, the bundled model is converted before they start, not by each at once."""
+    if getattr(session.config.option, "numprocesses", None) and not hasattr(session.config, "workerinput"):
+        from unedit_gui.models.loading import load
+        from unedit_gui.workspace import Workspace
+
+        load("bundled", Workspace(_CACHE.parent / "home"), device="cpu")
+
+
 @pytest.fixture(scope="session")
 def real_model(tmp_path_factory):
     """The bundled SmolLM2-135M-Instruct, loaded once for the whole run."""
