@@ -1,10 +1,15 @@
 """Power, and whether the analysis finds what was put in and stays silent where nothing was."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
+from tests.study.played import play
 from unedit_gui.errors import BadInput
-from unedit_gui.study.comparisons import Contrast, planned
+from unedit_gui.study.cells import CRITERIA
+from unedit_gui.study.comparisons import Contrast, omnibus, over_questions, planned
+from unedit_gui.study.export import contrast_of
 from unedit_gui.study.power import Spread, beforehand, expected_level, latent, made_up, reached
 
 PLAIN, IMPROVED = "plain", "improved"
@@ -75,8 +80,34 @@ def test_effects_are_found_and_nothing_is_not():
     assert sum(alarmed(seed) for seed in range(20)) <= 3
 
 
+def stored(seed, folder, difference=0.0, spread=SPREAD):
+    """Made-up judgements that went through a real study: its lists, its orders, its file; then read for analysis."""
+    low, high = means(difference).values()
+    study = play(folder / f"{difference}-{spread.reply}-{seed}.sqlite", 20, 20, {"wise vanilla": low,
+                 "wise self-improved": high}, seed, spread)  # fmt: skip
+    study.close()
+    rows, contrast = study.judgements(), contrast_of(study)
+    study.disconnect()
+    study.path.unlink()
+    return [row for row in rows if row["condition"]], contrast
+
+
 @pytest.mark.slow
-def test_the_large_version():
-    print("recovered", sum(recovered(seed) for seed in range(20)), "of 20")
-    print("false alarms", sum(alarmed(seed) for seed in range(200)), "of 200")
-    print("with replies that differ", sum(alarmed(seed, Spread(reply=0.5)) for seed in range(200)), "of 200")
+def test_the_large_version_at_store_level(tmp_path):
+    """What docs/study.md tells. Some minutes; the figures are printed with -s."""
+    hits = 0
+    for seed in range(20):
+        rows, contrast = stored(seed, tmp_path, 0.8)
+        found = planned(rows, contrast, draws=1000)[:2]
+        hits += all(one.found and one.difference.low < 0.8 < one.difference.high for one in found)
+    print(f"recovered {hits} of 20")
+    alarms = {"alike": Counter(), "differ": Counter()}
+    for name, spread in (("alike", SPREAD), ("differ", Spread(reply=0.5))):
+        for seed in range(200):
+            rows, contrast = stored(1000 + seed, tmp_path, spread=spread)
+            over_raters = [one.found for one in planned(rows, contrast, draws=10)]
+            both = [a and b.found for a, b in zip(over_raters, over_questions(rows, contrast, draws=10), strict=True)]
+            pairs = [pair for c in CRITERIA for pair in omnibus(rows, contrast.conditions, c, draws=10).pairs]
+            alarms[name].update(planned=any(over_raters), both=any(both), explored=any(pair.found for pair in pairs))
+        print(f"false alarms of 200, replies {name}: {dict(alarms[name])}")
+    assert hits >= 18 and alarms["alike"]["planned"] <= 16

@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import os
+import secrets
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
 from ..forget.questions import read_file
-from . import terminal
+from . import study_results, terminal
 from .commands import Session, _check_file
 
 if TYPE_CHECKING:
     from ..study.store import Study
 
 PORT = 7870
+PASSWORD = "UNEDIT_STUDY_PASSWORD"
 
 
 def add(subparsers: Any, common: Callable[[], argparse.ArgumentParser], kind: type) -> None:
@@ -58,6 +61,7 @@ def add(subparsers: Any, common: Callable[[], argparse.ArgumentParser], kind: ty
     one.add_argument("--host", default="127.0.0.1", help="default: this computer only")
     one.add_argument("--port", type=int, default=PORT, help=f"default {PORT}; 0: any that is free")
     one.add_argument("--root-path", default="", metavar="PATH", help="what a proxy strips off the address")
+    one.add_argument("--watch", action="store_true", help="also the researcher's page, under /watch with a password")
     action("status", status, show_status, "where it stands: counts, no conditions")
     one = action("simulate", simulate, show_simulate, "artificial raters, over HTTP, in a copy of the study")
     one.add_argument("--raters", type=int, default=20, metavar="N")
@@ -66,6 +70,7 @@ def add(subparsers: Any, common: Callable[[], argparse.ArgumentParser], kind: ty
     one.add_argument("--kills", type=int, default=0, metavar="K", help="how often the server is killed midway")
     one.add_argument("--effect", action="append", default=[], metavar="CONDITION=P,E,T", help="true values; repeatable")
     one.add_argument("--out", metavar="NAME", help="what the copy is called")
+    study_results.add(action)
 
 
 def list_studies(options: argparse.Namespace, session: Session) -> dict[str, Any]:
@@ -195,13 +200,22 @@ def show_invite(result: dict[str, Any]) -> str:
 
 def serve(options: argparse.Namespace, session: Session) -> dict[str, Any]:
     """Serve the pages of all studies under /study, until Ctrl+C. No model is loaded and none is needed."""
+    from ..study.serving import MOUNT, WATCH
     from ..study.serving import serve as run
+
+    told = os.environ.get(PASSWORD, "")
+    password = (told or secrets.token_urlsafe(12)) if options.watch else ""
 
     def opened(address: str) -> None:
         sys.stderr.write(f"The study is open at {address}  (Ctrl+C ends it)\n")
+        if password:
+            shown = f"the one in ${PASSWORD}" if told else password
+            sys.stderr.write(
+                f"Watch it at {address.removesuffix(f'{MOUNT}/')}{WATCH}/  (any name; password: {shown})\n"
+            )
         sys.stderr.flush()
 
-    run(session.bench.studies.all, options.host, options.port, options.root_path, opened)
+    run(session.bench.studies.all, options.host, options.port, options.root_path, opened, password)
     return {"served": True}
 
 

@@ -1,4 +1,4 @@
-"""The participants' pages by themselves: no lab, no model, nothing but studies."""
+"""The participants' pages by themselves: no lab, no model, nothing but studies; and the researcher's beside them."""
 
 from __future__ import annotations
 
@@ -16,21 +16,33 @@ from .pages import base, participant_app
 from .store import Study
 
 MOUNT = "/study"
+WATCH = "/watch"
 
 
-def standalone(studies: Callable[[], Sequence[Study]]) -> Starlette:
-    """The pages under /study, and nothing else."""
+def standalone(studies: Callable[[], Sequence[Study]], password: str = "") -> Starlette:
+    """The pages under /study, and with a password the researcher's page under /watch; nothing else."""
 
     def home(request):
         return RedirectResponse(f"{base(request)}{MOUNT}/", 303)
 
-    return Starlette(routes=[Route("/", home), Mount(MOUNT, participant_app(studies))])
+    routes = [Route("/", home), Mount(MOUNT, participant_app(studies))]
+    if password:
+        from .watch import watch_app
+
+        routes.append(Mount(WATCH, watch_app(studies, password)))
+    return Starlette(routes=routes)
 
 
 def serve(
-    studies: Callable[[], Sequence[Study]], host: str, port: int, root_path: str, opened: Callable[[str], None]
+    studies: Callable[[], Sequence[Study]],
+    host: str,
+    port: int,
+    root_path: str,
+    opened: Callable[[str], None],
+    password: str = "",
 ) -> None:
-    """Serve until it is interrupted. `opened(address)` is called once requests are taken.
+    """Serve until it is interrupted. `opened(address)` is called once requests are taken; with a password the
+    researcher's page is served too.
 
     No request is logged: a log would hold addresses and, in links, codes. A proxy on this machine may say who asks
     and how (X-Forwarded-Proto), and strips `root_path` off the paths.
@@ -46,7 +58,7 @@ def serve(
         listener.listen(2048)
         shown = f"[{host}]" if ":" in host else host
         config = uvicorn.Config(
-            standalone(studies),
+            standalone(studies, password),
             root_path=root_path,
             access_log=False,
             log_level="warning",
