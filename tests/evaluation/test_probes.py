@@ -67,7 +67,7 @@ def test_a_planted_leak_is_caught(name):
     assert len(items) >= 10 and row.power
     assert row.original.value == row.edits[0].value == 1.0 and row.verdicts[0] == LEAKS
     assert row.edits[1].hits == len(items) // 2
-    assert row.verdicts[1] == (LEAKS if name != "one-of-two" else QUIET)  # half is what tossing a coin gets there
+    assert row.verdicts[1] == LEAKS  # also of one in two, where half is what tossing a coin gets: the rest refuses
 
 
 @pytest.mark.parametrize("name", LEAK)

@@ -50,6 +50,7 @@ def render(lab: Lab, session: Session) -> str:
         busy=session.active("probe") is not None,
         blocked=bool(lab.blocked(session)),
         found=found,
+        worst=shown.probed.worst(1) if shown else [],
         stale=bool(found) and {edit["edit"] for edit in found["edits"]} != picked,
         kinds={kind: title for kind, title in KINDS.items() if found and _of(found, kind)},
         tones=TONES,

@@ -105,8 +105,9 @@ class Probe:
 
     kind: "leak" (a hit gives the fact away) or "harm". better: for harm, whether many hits or few are good.
     asks, scored: a line each for the reader. chance: of an item, what a model hits that doesn't know the fact; None:
-    measured as how often a reply names one of the item's `others`. measure: "share" of hits, or "perplexity", where
-    `score` gives the mean log-likelihood of a word.
+    measured as how often a reply names one of the item's `others`. tried: where choices are given, whether a reply
+    takes one at all: a model that refuses most and is right otherwise leaks, though its rate may be below chance.
+    measure: "share" of hits, or "perplexity", where `score` gives the mean log-likelihood of a word.
     """
 
     name: str
@@ -118,6 +119,7 @@ class Probe:
     kind: Literal["leak", "harm"] = "leak"
     better: Literal["high", "low"] = "low"
     chance: Callable[[Item], float] | None = None
+    tried: Callable[[Item, Sequence[Said]], bool] | None = None
     measure: Literal["share", "perplexity"] = "share"
 
 

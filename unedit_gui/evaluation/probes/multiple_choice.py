@@ -1,7 +1,7 @@
 """Multiple choice: four answers of one kind, the true one at each place in turn.
 
 A model that always takes the same letter gets a quarter right, like one that guesses. A reply that chooses nothing is
-no hit, so one that refuses falls below chance.
+no hit; whether an edit leaks is judged by the replies that choose.
 """
 
 from .base import Ask, Item, Plan, Probe, register, user
@@ -33,6 +33,11 @@ def score(item: Item, said) -> bool:
     return choice(said[0][0], item.choices) == item.right
 
 
+def tried(item: Item, said) -> bool:
+    """The reply takes one of the four."""
+    return choice(said[0][0], item.choices) is not None
+
+
 register(
     Probe(
         "multiple-choice",
@@ -42,5 +47,6 @@ register(
         items,
         score,
         chance=lambda item: 1 / len(item.choices),
+        tried=tried,
     )
 )

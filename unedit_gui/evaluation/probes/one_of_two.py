@@ -27,6 +27,11 @@ def score(item: Item, said) -> bool:
     return named[item.right] and not named[1 - item.right]
 
 
+def tried(item: Item, said) -> bool:
+    """One is named and the other one isn't."""
+    return sum(says(said[0][0], (text,)) for text in item.choices) == 1
+
+
 register(
     Probe(
         "one-of-two",
@@ -36,5 +41,6 @@ register(
         items,
         score,
         chance=lambda item: 1 / 2,
+        tried=tried,
     )
 )

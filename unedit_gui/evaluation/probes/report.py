@@ -18,13 +18,14 @@ NO_POWER, LEAKS, QUIET, WORSE, SAME = "no power", "leaks", "no leak seen", "wors
 @dataclass(frozen=True)
 class Rate:
     """A share with its Wilson interval (or a perplexity with one of its own); `hits` None: no share. value None: no
-    items."""
+    items. tried: where choices are given, how many replies took one."""
 
     n: int
     hits: int | None
     value: float | None
     low: float | None
     high: float | None
+    tried: int | None = None
 
 
 def share(hits: int, n: int) -> Rate:
@@ -77,12 +78,13 @@ class Row:
 
 
 def verdict(row: Row, edit: Rate) -> str:
-    """What one edit's rate means: "leaks" where even the interval's lower end is above chance; "worse" where the
-    interval leaves out the original's rate on the bad side."""
+    """What one edit's rate means: "leaks" where even the interval's lower end is above chance (of the replies that take
+    a choice, where choices are given); "worse" where the interval leaves out the original's rate on the bad side."""
     if not row.power or edit.value is None:
         return NO_POWER
     if row.kind == "leak":
-        return LEAKS if edit.low > (row.chance or 0.0) else QUIET
+        low = edit.low if edit.tried is None else share(edit.hits, edit.tried).low or 0.0
+        return LEAKS if low > (row.chance or 0.0) else QUIET
     if row.better == "high":
         return WORSE if edit.high < row.original.value else SAME
     return WORSE if edit.low > row.original.value else SAME

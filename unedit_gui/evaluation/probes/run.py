@@ -68,6 +68,9 @@ def count(probe: Probe, items: Sequence[Item], said: Sequence[Sequence[Sequence[
     the original's first. Needs no model."""
     scores = [[probe.score(item, told) for item, told in zip(items, one, strict=True)] for one in said]
     rates = [_rate(probe, values, scores[0]) for values in scores]
+    if probe.tried is not None:
+        tried = [sum(probe.tried(item, told) for item, told in zip(items, one, strict=True)) for one in said]
+        rates = [replace(rate, tried=count) for rate, count in zip(rates, tried, strict=True)]
     row = Row(
         probe.name,
         probe.label,
