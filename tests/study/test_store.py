@@ -94,6 +94,14 @@ def test_freezing_goes_on_where_it_broke_off(draft):
     assert draft.missing() == [] and asked[-1][1] == CONDITIONS[1]
 
 
+def test_a_model_that_says_nothing_is_judged_as_such(draft):
+    freeze(draft, lambda questions, condition: [" \n"] * len(questions))
+    assert draft.missing() == []
+    with draft.reading() as db:
+        replies = {row[0] for row in db.execute("SELECT reply FROM items WHERE kind = 'main'")}
+    assert replies == {"(There was no reply.)"}
+
+
 def test_replies_come_from_csv_whole_or_not_at_all(draft, tmp_path):
     file = tmp_path / "replies.csv"
     question = draft.protocol.questions[0].question

@@ -19,6 +19,7 @@ from .protocol import Condition
 from .store import Study
 
 COLUMNS = ("question", "condition", "reply")
+NOTHING = "(There was no reply.)"  # what participants judge where a model said nothing
 
 Write = Callable[[Sequence[str], Condition], Sequence[str]]
 
@@ -35,7 +36,8 @@ def freeze(study: Study, write: Write, batch: int = 8, job: Job | None = None) -
         for start in range(0, len(questions), batch):
             part = questions[start : start + batch]
             replies = write(part, conditions[name])
-            study.add_replies([(q, name, r) for q, r in zip(part, replies, strict=True)], "written here")
+            rows = [(q, name, reply.strip() or NOTHING) for q, reply in zip(part, replies, strict=True)]
+            study.add_replies(rows, "written here")
             done += len(part)
             job.progress("Writing replies", done, len(missing))
             job.breathe()

@@ -65,6 +65,7 @@ def serve(
             server_header=False,
             lifespan="off",
             timeout_graceful_shutdown=5,
+            timeout_keep_alive=60,  # longer than people read an item
         )
         opened(f"http://{shown}:{listener.getsockname()[1]}{root_path}{MOUNT}/")
         uvicorn.Server(config).run(sockets=[listener])
