@@ -107,3 +107,16 @@ def test_a_participant_comes_through_by_keyboard_alone(browser, served, size):
     assert (found[1]["forgotten"], found[1]["entailment"], found[1]["trust"]) == (1, 5, 3)
     assert found[2]["forgotten"] == 0 and found[2]["comment"] == "One line\nand 1 more"
     assert all(row["focus_seconds"] is not None for row in found.values())
+
+
+def test_the_lab_shows_the_same_pages_and_they_lead_nowhere_else(browser, bare):
+    page = browser.new_context().new_page()
+    page.goto(f"{bare}study/")
+    expect(page.locator("h1")).to_have_text("Welcome")
+    page.keyboard.press("Tab")
+    page.locator("#code").fill("NOTA-CODE-ATAL")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("not known")
+    links = page.eval_on_selector_all("[href], [src], form", "all => all.map(one => one.href || one.src || one.action)")
+    assert all(link.startswith((f"{bare}study/", "data:,")) for link in links)
+    page.context.close()
