@@ -189,9 +189,11 @@ def made(mlp, **more):
 def test_the_layers_proposed_lie_around_the_peak_behind_the_first_window():
     found = made([0.8, 0.8, 0.1, 0.2, 0.5, 0.3, 0.1, 0.6])
     assert found.peak == 4  # not in the window of the first block, not the last block
-    assert found.around_peak(1) == (4,) and found.around_peak(3) == (3, 4, 5)
-    assert found.around_peak(99) == tuple(range(7))
-    assert replace(found, mlp=((0.0,) * 8,) * 2).around_peak(3) is None
+    assert found.best_layers(1) == (4,) and found.best_layers(3) == (3, 4, 5)
+    assert found.best_layers(99) == tuple(range(7))
+    broad = made([0.8, 0.8, 0.5, 0.4, 0.4, 0.0, 0.0, 0.0])
+    assert broad.peak == 2 and broad.best_layers(3) == (2, 3, 4)
+    assert replace(found, mlp=((0.0,) * 8,) * 2).best_layers(3) is None
 
 
 # The real model

@@ -32,6 +32,10 @@ Ours:
 
 Pitfalls. Where a fact is read isn't always where it is best edited (Hase et al. 2023, arXiv 2301.04213, find that the
 two hardly go together). And one question's map is rougher than the papers' averages over a thousand.
+
+Measured on the bundled model, four draws, one thread: 21 to 27 s of processor time for a question with 6 or 7 rows.
+For the capital of Japan four draws put the peak at layer 8, a single one at layer 5. Whether edits at the layers
+proposed are better than at the defaults was not measured.
 """
 
 from collections.abc import Iterator, Sequence
@@ -108,12 +112,14 @@ class Trace:
         best = max(range(first, self.layers - 1), key=row.__getitem__, default=None)  # the last block is never edited
         return best if best and row[best] > _PEAK * max(self.clean - self.corrupted, 0) else None
 
-    def around_peak(self, count: int) -> tuple[int, ...] | None:
-        """So many layers in a row, the peak in their middle as far as possible; None where there is no peak."""
+    def best_layers(self, count: int) -> tuple[int, ...] | None:
+        """So many layers in a row whose MLPs bring most back in sum, which the noise shifts less than the peak; None
+        where there is no peak."""
         if self.peak is None:
             return None
-        count = min(count, self.layers - 1)
-        first = min(max(0, self.peak - count // 2), self.layers - 1 - count)
+        row, count = self.mlp[self.last], min(count, self.layers - 1)
+        last = self.layers - 1 - count
+        first = max(range(min(self.window // 2 + 1, last), last + 1), key=lambda start: sum(row[start : start + count]))
         return tuple(range(first, first + count))
 
     def to_json(self) -> dict[str, Any]:
@@ -187,11 +193,11 @@ def trace(
 
 def layers_for(model, found: Trace) -> dict[str, tuple[int, ...]]:
     """What a trace proposes for the methods that write at the subject: as many layers as they change by default,
-    around its peak. Empty where there is no peak."""
+    where most comes back. Empty where there is no peak."""
     proposed = {}
     for name, method in METHODS.items():
         defaults = method.defaults(model)
-        layers = found.around_peak(len(defaults.layers)) if isinstance(defaults, ValueHparams) else None
+        layers = found.best_layers(len(defaults.layers)) if isinstance(defaults, ValueHparams) else None
         if layers:
             proposed[name] = layers
     return proposed
