@@ -11,6 +11,10 @@ Ours: an answer that is unlikely enough (`enough`, nats a token) is pushed no fu
 bound, and where the answers are long forgotten it still pulls harder than the second can hold.
 
 Pitfall. Nothing is taught in place of the answer: expect other answers and broken sentences more often than refusals.
+
+Measured on the bundled model with 40 facts (one draw, 20 questions of each kind asked), lr 1e-3, `enough` 4 and a
+retain set without neighbours: forget R1 0.15, rephrased 0.00, but of the other facts only 0.20 are left, as vague
+sentences (held replies: 0.82 nats a token before, 1.40 at most). So the defaults now push less far, at half the rate.
 """
 
 from dataclasses import dataclass
@@ -24,8 +28,11 @@ from .base import RETAIN, Batch, RetainHparams, unlearn
 @dataclass(frozen=True)
 class GradDiffHparams(RetainHparams):
     epochs: int = hparam(6, "How often each fact is met in training.", low=1, high=200)
+    lr: float = hparam(
+        5e-4, "Highest learning rate (AdamW; rises at first, then falls along a cosine).", low=1e-7, high=1
+    )
     enough: float = hparam(
-        4.0, "An answer that is this unlikely, in nats a token, is pushed no further.", low=0.1, high=100
+        2.0, "An answer that is this unlikely, in nats a token, is pushed no further.", low=0.1, high=100
     )
 
 
