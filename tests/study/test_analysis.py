@@ -13,7 +13,7 @@ from unedit_gui.study.agreement import agreement, alpha, gwet_ac1, tally, weight
 from unedit_gui.study.analysis import analyse
 from unedit_gui.study.comparisons import Contrast, self_improvement
 from unedit_gui.study.flags import flagged
-from unedit_gui.study.stat import holm, wilson
+from unedit_gui.study.stat import defined, holm, wilson
 
 PLAIN, IMPROVED = "alphaedit, vanilla", "alphaedit, self-improved"
 CONTRAST = Contrast("with against without self-improvement", ((IMPROVED, PLAIN),))
@@ -73,6 +73,7 @@ def test_a_rate_has_wilsons_interval():
     found = wilson(5, 6)
     assert (found.low, found.high) == pytest.approx((centre - half, centre + half))
     assert wilson(0, 0).why == "no judgements"
+    assert str(defined(-0.001, 3, -0.5, 0.004)) == "0.00 [-0.50, 0.00]"
 
 
 def test_the_bootstrap_draws_raters_and_not_judgements(rows):

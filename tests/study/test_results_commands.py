@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.study.played import IMPROVED, PLAIN, play
+from tests.study.played import IMPROVED, PLAIN, play, protocol
 from unedit_gui.cli import main
 from unedit_gui.workbench import Workbench
 
@@ -15,6 +15,11 @@ MEANS = {PLAIN: {"entailment": 2.2, "trust": 3.0}, IMPROVED: {"entailment": 3.8,
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     play(Workbench(home).workspace.studies_dir / "mine.sqlite", 8, 8, MEANS, seed=3).disconnect()
+    draft = Workbench(home).studies.create("draft", protocol(8))
+    names = [condition.name for condition in draft.protocol.conditions]
+    draft.add_replies([(asked.question, name, "No.") for asked in draft.protocol.questions for name in names], "here")
+    draft.invite(3)
+    draft.disconnect()
     return home
 
 
@@ -54,5 +59,9 @@ def test_the_power_of_a_study_is_told_before_it_is_made(study):
     found = json.loads(study("power", "--raters", "20", "--items", "20", "--json")[1])["power"]
     assert [one["difference"] for one in found] == [0.3, 0.5, 0.8]
     assert found[0]["chance"]["value"] < 0.6 < 0.9 < found[2]["chance"]["value"]
+    opened = json.loads(study("open", "draft", "--json")[1])
+    assert [one["raters"] for one in opened["power"]] == [3, 3, 3] and opened["balance"]["imbalance"] == 0
+    study("pause", "draft")
+    assert "Chance that 3 raters find a difference" in study("open", "draft")[1]
     status, _, said = study("power", "--items", "1")
     assert status == 2 and "an item for each condition" in said

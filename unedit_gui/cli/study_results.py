@@ -105,6 +105,22 @@ def power(options: argparse.Namespace, session: Session) -> dict[str, Any]:
     }
 
 
+def chances(raters: int, items: int, conditions: int) -> list[dict[str, Any]]:
+    """As `power`, for a study that is there; [] for one that can't compare anything."""
+    from ..study.power import beforehand
+
+    if raters < 2 or conditions < 2 or items < conditions:
+        return []
+    return [one.to_json() for one in beforehand(raters, items, conditions)]
+
+
+def show_chances(found: list[dict[str, Any]]) -> list[str]:
+    if not found:
+        return ["There is too little to compare for any power."]
+    told = ", ".join(f"{one['difference']:g} points: {one['chance']['value']:.0%}" for one in found)
+    return [f"Chance that {found[0]['raters']} raters find a difference between two conditions of {told}."]
+
+
 def show_power(result: dict[str, Any]) -> str:
     rows = [[one["difference"], one["chance"]["value"]] for one in result["power"]]
     spread = ", ".join(f"{name} {value:g}" for name, value in result["spread"].items())

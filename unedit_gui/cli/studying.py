@@ -50,7 +50,7 @@ def add(subparsers: Any, common: Callable[[], argparse.ArgumentParser], kind: ty
     one = action("freeze", freeze, show_status, "write or import the replies, once")
     one.add_argument("--replies", metavar="FILE", help="CSV with question, condition, reply (default: by the edits)")
     one.add_argument("--batch", type=int, default=8, metavar="N", help="replies written at once (default 8)")
-    action("open", open_study, show_status, "let participants answer; from then on nothing can be changed")
+    action("open", open_study, show_open, "let participants answer; from then on nothing can be changed")
     action("pause", pause, show_status, "take no answers for the time being")
     action("close", close, show_status, "end the study for good")
     one = action("invite", invite, show_invite, "make codes and links for participants")
@@ -117,10 +117,16 @@ def freeze(options: argparse.Namespace, session: Session) -> dict[str, Any]:
 
 
 def open_study(options: argparse.Namespace, session: Session) -> dict[str, Any]:
-    """Open a study, or open it again after a pause."""
+    """Open a study, or open it again after a pause. Shows how likely it finds a difference, with those invited so far
+    (20, where nobody is)."""
     study = session.bench.studies.get(options.name)
     study.open()
-    return _status(study)
+    told = _status(study)
+    return {**told, "power": study_results.chances(told["invited"] or 20, told["questions"], told["conditions"])}
+
+
+def show_open(result: dict[str, Any]) -> str:
+    return "\n".join([show_status(result), *study_results.show_chances(result["power"])])
 
 
 def pause(options: argparse.Namespace, session: Session) -> dict[str, Any]:

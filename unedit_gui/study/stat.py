@@ -29,8 +29,8 @@ class Stat:
         if self.value is None:
             return f"undefined ({self.why})"
         if self.low is None:
-            return f"{self.value:.2f}"
-        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+            return f"{self.value:z.2f}"
+        return f"{self.value:z.2f} [{self.low:z.2f}, {self.high:z.2f}]"  # z: no minus before 0.00
 
 
 def defined(value: float, n: int, low: float | None = None, high: float | None = None) -> Stat:
