@@ -15,6 +15,10 @@ What is handed to it, and why:
 * Its caches (contexts, moments, AlphaEdit's projector and earlier keys) are emptied before each run: they are globals,
   and would carry over from one edit, and one model, to the next.
 * It reports by printing. The printing is caught; each line is a place where progress is told and a stop is looked at.
+
+Run on the bundled model (its source of July 2026, one fact, 12 of its 25 steps, the rest its own values, MEMIT with
+lambda 150): ROME 33 s of CPU, forgotten in both wordings; MEMIT 53 s and AlphaEdit 58 s, not forgotten in so few steps
+(loss of the refusal 3.1 to 1.9 and 2.8). No weight of the model was changed. More was not measured.
 """
 
 import contextlib
