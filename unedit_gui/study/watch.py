@@ -47,6 +47,10 @@ def watch_app(studies: Callable[[], Sequence[Study]], password: str) -> FastAPI:
     """The page, to be mounted under a path. BadInput for a password that is too short."""
     if len(password) < SHORTEST:
         raise BadInput(f"The password has {len(password)} characters; take {SHORTEST} or more.")
+    # The figures of a closed study need these, and loading them takes seconds in which participants would wait.
+    import scipy.stats  # noqa: F401
+    import statsmodels.stats.proportion  # noqa: F401
+
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
 
     def known(request: Request) -> None:
