@@ -167,5 +167,19 @@ def test_a_ready_made_edit_is_switched_on_in_one_click_and_stays(lab, session):
     assert list(lab.edits) == [own.id, ready.id] and shelf.shown(lab, session)["on"] == (own,)
 
 
+def test_who_makes_a_ready_made_edit_again_has_it_as_an_own_one(lab, session, monkeypatch):
+    ready = make(lab.bench.model, {1: 2}, name="Three facts")
+    monkeypatch.setattr(lab.bench, "ready_made", lambda: {"ready-three": ready})
+    lab.arrange([ready], frozenset({ready.id}))
+    own = ready.named("The same")
+    lab.keep(session, own)
+    assert "The same" in chat.render(lab, Session("1" * 32)) and lab.edits[own.id].name == "The same"
+    dispatch(lab, session, "chat", "click", {"act": "delete-edit", "edit": own.id})
+    assert lab.edits[ready.id].name == "Three facts" and ready.id in lab.ready and session.enabled == []
+    dispatch(lab, session, "chat", "click", {"act": "undo"})
+    assert lab.edits[own.id].name == "The same" and own.id not in lab.ready and session.enabled == [own.id]
+    assert [e.name for e in lab.bench.edits()] == ["The same"]
+
+
 def test_without_ready_made_edits_none_is_offered(lab, session):
     assert "try-ready" not in model.render(lab, session) + chat.render(lab, session)

@@ -137,6 +137,7 @@ class Lab:
     def keep(self, session: Session, edit: Edit) -> None:
         """Save a new edit, list it for everybody, and switch it on, alone with what it builds on, here."""
         self.bench.save_edit(edit)
+        self.ready -= {edit.id}  # made here, to the same bytes: it is the user's own now
         self.edits = {edit.id: edit, **{i: e for i, e in self.edits.items() if i != edit.id}}
         below = [i for i in edit.manifest.get("on", ()) if i in self.edits]
         with session.lock:
@@ -151,6 +152,16 @@ class Lab:
         with session.lock:
             session.enabled = [part.id for part in stack]
         self.touch_edits()
+
+    def drop(self, edit: Edit) -> None:
+        """Take a deleted edit off the list; one that comes with the program as well is there as that again."""
+        shipped = [ready for ready in self.bench.ready_made().values() if ready == edit]
+        rest = [other for other in self.edits.values() if other != edit]
+        self.arrange([*rest, *shipped], self.ready | {ready.id for ready in shipped})
+
+    def bring_back(self, edit: Edit) -> None:
+        """List an edit that was deleted again."""
+        self.arrange([edit, *(other for other in self.edits.values() if other != edit)], self.ready - {edit.id})
 
     def arrange(self, edits: Sequence[Edit], ready: frozenset[str] | None = None) -> None:
         """Put the edits in order: the newest first, and those that come with the program behind them."""

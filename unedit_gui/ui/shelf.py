@@ -159,11 +159,13 @@ def _delete(lab: Lab, session: Session, data: dict) -> None:
     if held is not None and held.kind in ("edit", "example", "evaluate", "export"):
         raise BadInput(f"“{held.title}” is using the edits; delete it once that is finished.")
     token, was_on = lab.bench.delete_edit(edit), edit.id in session.enabled
-    lab.edits = {i: e for i, e in lab.edits.items() if i != edit.id}
+    lab.drop(edit)
+    with session.lock:
+        session.enabled = [i for i in session.enabled if i != edit.id]
 
     def back() -> None:
         found = lab.bench.undelete_edit(token)
-        lab.arrange([found, *lab.edits.values()])
+        lab.bring_back(found)
         if was_on:
             session.enabled = [*session.enabled, found.id]
         lab.touch_edits()
