@@ -7,6 +7,8 @@ with p_before the model before unlearning, at the positions of the reply alone.
 
 Pitfall. The divergence is flat where the model starts, and the ascent has no lower bound: by the time that the second
 term is felt the first has gone far, and what it has broken is only mended where the retain set shows it.
+
+Not measured yet on the bundled model.
 """
 
 from dataclasses import dataclass
