@@ -10,11 +10,11 @@ edited the paper doesn't say. Ours:
   given the same change, so the rank of the edit is the number of groups.
 
 Measured on the bundled model with default hparams, 40 facts that it knows and that are in no bundled set, merged by 5,
-one general refusal for all groups, 60 retained, by `evaluate`. ROME, one draw: forget R1 0.00, rephrased 0.06, retain /
-before 0.76, 90 % of the replies refusals. MEMIT, the same draw: 0.03, 0.04, 0.88, 78 %; two more (40 retained, replies
-of 32 tokens): 0.00, 0.09, 0.78 and 0.00, 0.06, 0.75, 75 %. No retained question was refused; those that were lost had
-another answer. How much of this is due to the short refusal without a topic, which is easier to teach, was not told
-apart.
+one general refusal for all groups, 60 retained, by `evaluate`. ROME: forget R1 0.00, rephrased 0.06, retain / before
+0.76, 90 % of the replies refusals; another draw (40 retained, replies of 32 tokens): 0.00, 0.15, 0.80, 88 %. MEMIT, the
+first draw: 0.03, 0.04, 0.88, 78 %; two more (of 32 tokens): 0.00, 0.09, 0.78 and 0.00, 0.06, 0.75, 75 %. No retained
+question was refused; those that were lost had another answer. How much of this is due to the short refusal without a
+topic, which is easier to teach, was not told apart.
 """
 
 from collections.abc import Sequence
