@@ -20,7 +20,8 @@ Measured on the bundled model with 16 facts (one draw, lr 5e-4, 4 epochs), witho
 With 40 facts (one draw, lr 1e-3, 8 epochs), with weight 0.5 and no anchor: forget 0.35 with 25 % refusals,
 rephrased 0.30, retain 0.65. The answers sank, the refusals didn't rise.
 With 10 facts (one draw, 10 questions of each kind), with weight 1, anchor 1 and neighbours: forget 0.10 with 90 %
-refusals, rephrased 0.10, retain 0.40.
+refusals, rephrased 0.10, retain 0.40. With weight 4: forget 0.50, rephrased 0.40, retain 0.50, so more weight alone is
+no way out. Not tried yet: more steps, a larger retain set, the defaults with 40 facts.
 """
 
 from dataclasses import dataclass
