@@ -1,12 +1,23 @@
 """A newcomer's way: a ready-made edit in one click, compared with another, sent out and taken in again."""
 
+import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import LONG
+from tests.browser.conftest import LONG, end, serve
 
 
-def test_a_ready_made_edit_is_chatted_with_compared_exported_and_sent(visit, tmp_path):
-    guest = visit().open().with_model()
+@pytest.fixture
+def newcomer(visit, tmp_path):
+    """A visitor of a program that was just installed: whose own edits, also the example's, aren't there."""
+    process, address = serve(tmp_path / "home")
+    guest = visit(address).open().with_model()
+    yield guest
+    guest.context.close()
+    end(process)
+
+
+def test_a_ready_made_edit_is_chatted_with_compared_exported_and_sent(newcomer, tmp_path):
+    guest = newcomer
     guest.act("model", "try-ready")
     expect(guest.see("chat", ".pane-head.edited")).to_contain_text("Three facts, AlphaEdit")
     guest.see("chat", ".chip.forget").first.click()
