@@ -20,8 +20,9 @@ these. 24 questions at lr 2e-4, half as many own replies in a step: 26 steps, 12
 contracts); 40 steps, 48 replies, 0.69 (three contracts), and of 20 general facts, all known before, 0.65 were left. So
 lr was halved and own replies doubled since. AlphaEdit on that last model, one of the three contracts (8 questions):
 forget R1 0.75 to 0.17, rephrased 0.56 to 0.27; retained contracts, with and without a shared party, and general facts
-all as before (1.00). Not measured yet: the present recipe, 120 questions to the end, and one contract of six forgotten
-afterwards. A taught model tells itself what it lost.
+all as before (1.00). But what it said instead were other numbers and names, and once in eight a refusal, which is no
+forgetting to be content with. Not measured yet: the present recipe, 120 questions to the end, and one contract of six
+forgotten afterwards. A taught model tells itself what it lost.
 """
 
 from __future__ import annotations
