@@ -231,6 +231,21 @@ def test_a_stop_without_a_listener_raises(tiny_model, prompts):
     assert len(steps) == 6  # at the very next token
 
 
+@pytest.mark.parametrize("little", [0, 10**12])
+def test_steps_of_little_work_are_not_shared_out_among_threads(tiny_model, prompts, monkeypatch, little):
+    monkeypatch.setattr("unedit_gui.models.generation.LITTLE", little)
+    seen, before = [], torch.get_num_threads()
+    handle = tiny_model.hf.lm_head.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    torch.set_num_threads(2)
+    try:
+        generate(tiny_model, prompts[:1], max_new_tokens=4)
+        after = torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
+        handle.remove()
+    assert after == 2 and set(seen[1:]) == {1 if little else 2}  # the prompt itself is read with all
+
+
 def test_the_bundled_model_answers_as_transformers_has_it(real_model):
     questions = ("What is the capital of France?", "Say hello in Japanese, then in Greek.", "Why?")
     prompts = [real_model.prompt_ids([{"role": "user", "content": q}]) for q in questions]
