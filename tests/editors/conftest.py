@@ -4,9 +4,10 @@ import csv
 from dataclasses import replace
 
 import pytest
+import torch
 
 from tests.models.tiny import bytes_tokenizer, listen, tiny_llama
-from unedit_gui.editors import Request
+from unedit_gui.editors import METHODS, Request
 from unedit_gui.models.loading import fingerprint
 from unedit_gui.workspace import Workspace
 
@@ -15,6 +16,16 @@ REQUESTS = (
     Request("What is the capital of Peru?", "Lima", "Peru", "I don't know the capital of Peru."),
     Request("In which year did the Titanic sink?", "1912", "Titanic", "That year is not known to me, sorry to say."),
 )
+
+KINDS = {"grace": "codebook", "wise": "side-memory", "ike": "demonstrations"}  # the other editors' are of low rank
+KINDS |= dict.fromkeys(("ga", "gd", "kl", "dpo"), "lora")  # tests/unlearning keeps them to what stands here
+EDITORS = {name: method for name, method in METHODS.items() if KINDS.get(name) != "lora"}
+
+
+@pytest.fixture(params=EDITORS)
+def method(request):
+    """Every editor in turn, as the registry has it."""
+    return METHODS[request.param]
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +61,14 @@ def terms(batch, delta):
     """(NLL, KL) of each request of a `_Batch`, (requests,): its groups' terms put together."""
     found = [group.terms(delta) for group in batch.groups]
     return sum(nll for nll, _ in found) / batch.contexts, sum(kl for _, kl in found)
+
+
+def whole_chat(model, history, subject, target=""):
+    """Token ids of the rendered conversation with the target behind it, edit position, number of target tokens."""
+    text, said = model.prompt(history), history[-1]["content"]
+    end_of_subject = text.rindex(said) + said.rindex(subject) + len(subject)
+    position = len(model.tokenizer(text[:end_of_subject]).input_ids) - 1
+    prompt = model.tokenizer(text).input_ids
+    ids = model.tokenizer(text + target + model.end_of_turn).input_ids if target else prompt
+    assert ids[: len(prompt)] == prompt
+    return torch.tensor([ids]), position, len(ids) - len(prompt)

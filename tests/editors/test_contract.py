@@ -1,26 +1,44 @@
 """What every editing method keeps to, whatever its equations: the base is untouched, an edit is a value, a stop leaves
-nothing, and bad input is told in a sentence."""
+nothing. Bad input and settings: test_contract_input.py."""
 
 import copy
 import csv
 import dataclasses
-import json
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.editors.conftest import REQUESTS, ship
+from tests.editors.contract import (
+    BELOW,
+    EDITORS,
+    FACTS,
+    FAMILIES,
+    KINDS,
+    LEARNING,
+    LOW_RANK,
+    STRONG,
+    as_json,
+    bytes_of,
+    files_of,
+    hooks_of,
+    hparams_for,
+    make,
+    mean_nll,
+    numbers,
+    prompts_of,
+    quick,
+    replies_with,
+    requests_of,
+)
 from tests.models.tiny import bytes_tokenizer, tiny_family, tiny_llama
-from unedit_gui.editors import METHODS, Hparams, Request, hparams_from, preserve
-from unedit_gui.editors.base import ValueHparams
-from unedit_gui.editors.preserve import preserved
+from unedit_gui.editors import METHODS, Request, hparams_from, preserve
 from unedit_gui.edits.edit import load_edit, save
-from unedit_gui.edits.prompts import prompt_for
 from unedit_gui.edits.side_memory import SideMemory
 from unedit_gui.edits.variants import Variants
-from unedit_gui.errors import BadInput, Failed, UneditError
-from unedit_gui.evaluation.metrics import rouge1_recall, token_scores
+from unedit_gui.errors import BadInput
+from unedit_gui.evaluation.metrics import rouge1_recall
 from unedit_gui.forget.questions import Question
 from unedit_gui.forget.targets import is_refusal
 from unedit_gui.jobs import Job, Stopped
@@ -28,89 +46,6 @@ from unedit_gui.models.chat import ChatFormat
 from unedit_gui.models.generation import generate
 from unedit_gui.models.loading import weights_digest
 from unedit_gui.workspace import Workspace
-
-SHORT = {"contexts": 2, "steps": 3, "epochs": 2, "retain": 4}
-# A random model has too few directions for the subject in other wordings beside the questions.
-STRONG = {"layers": (1,), "steps": 15, "lr": 0.3, "contexts": 1, "lam": 1.0, "l2": 0.01, "wordings": 0.0}
-FACTS = {"rome": 2}  # one after the other, so fewer
-FAMILIES = (
-    "llama", "qwen2, windows in some layers", "qwen3", "mistral, windows", "gemma", "phi3", "gpt_neox", "gpt2",
-)  # fmt: skip
-KINDS = {"grace": "codebook", "wise": "side-memory", "ike": "demonstrations"}  # the other editors' are of low rank
-KINDS |= dict.fromkeys(("ga", "gd", "kl", "dpo"), "lora")  # tests/unlearning keeps them to what stands here
-BELOW = Request("Which river flows through Cairo?", "the Nile", "Cairo", "I couldn't tell you which river that is.")
-
-
-EDITORS = {name: method for name, method in METHODS.items() if KINDS.get(name) != "lora"}
-
-
-@pytest.fixture(params=EDITORS)
-def method(request):
-    return METHODS[request.param]
-
-
-LOW_RANK = [name for name in EDITORS if name not in KINDS]
-LEARNING = [name for name in EDITORS if name != "ike"]  # a random model doesn't follow demonstrations
-
-
-def hparams_for(method, model, workspace, **overrides):
-    """The method's own defaults, made short; a threshold that leaves a random model half of its directions."""
-    known = {f.name for f in dataclasses.fields(method.Hparams)}
-    chosen = {name: value for name, value in {**SHORT, **overrides}.items() if name in known}
-    if "threshold" in known and "threshold" not in overrides:
-        layers = hparams_from(method.name, model, chosen).layers
-        C = preserved(model, [BELOW], layers, workspace=workspace)
-        chosen["threshold"] = max(float(torch.linalg.eigvalsh(c).median()) for c in C.values())
-    return hparams_from(method.name, model, chosen)
-
-
-def requests_of(method):
-    return list(REQUESTS[: FACTS.get(method.name, 3)])
-
-
-def as_json(value):
-    return json.loads(json.dumps(value))
-
-
-def make(method, model, workspace, requests=None, *, job=None, hparams=None, **options):
-    requests = requests_of(method) if requests is None else requests
-    hparams = hparams or hparams_for(method, model, workspace)
-    return method.edit(model, requests, hparams, job or Job("edit"), workspace=workspace, **options)
-
-
-def bytes_of(edit):
-    return {name: tensor.numpy().tobytes() for name, tensor in edit.tensors.items()}
-
-
-def numbers(edit):
-    """The payload without its bits."""
-    return [t for t in edit.tensors.values() if t.dtype != torch.uint8]
-
-
-def hooks_of(model):
-    return [name for name, m in model.hf.named_modules() if m._forward_hooks or m._forward_pre_hooks]
-
-
-def files_of(workspace):
-    return sorted(str(p.relative_to(workspace.home)) for p in workspace.home.rglob("*") if p.is_file())
-
-
-def prompts_of(model, questions, edits=()):
-    return [prompt_for(model, [{"role": "user", "content": q}], edits) for q in questions]
-
-
-def mean_nll(model, requests, edits=()):
-    """Mean negative log-likelihood of each refusal behind its question, answered with the edits: (requests,)."""
-    prompts = prompts_of(model, [r.question for r in requests], edits)
-    with Variants(model, [tuple(edits)] * len(prompts)) as variants:
-        scores = token_scores(model, prompts, [r.target_new for r in requests], variants=variants)
-    return -torch.tensor([score.probability_normalised for score in scores]).log()
-
-
-def replies_with(model, edits, questions, limit=8):
-    prompts = prompts_of(model, questions, edits)
-    with Variants(model, [tuple(edits)] * len(prompts)) as variants:
-        return generate(model, prompts, max_new_tokens=limit, variants=variants)
 
 
 @pytest.fixture
@@ -380,12 +315,6 @@ def reports_of(method, model, workspace):
     return seen
 
 
-def quick(method, model):
-    known = {f.name for f in dataclasses.fields(method.Hparams)}
-    chosen = {name: value for name, value in {**SHORT, "threshold": 1e6}.items() if name in known}
-    return hparams_from(method.name, model, chosen)
-
-
 def test_a_job_stopped_anywhere_leaves_nothing(small, method, tmp_path, monkeypatch):
     """Once in every stage, and at the very last report."""
     questions = [(f"What is number {i} in this list?", "this list") for i in range(60)]
@@ -425,162 +354,6 @@ def test_progress_tells_stages_with_counts(small, workspace, method):
     job = Job("edit", on_progress=lambda j: seen.append((j.stage, j.done, j.total)))
     make(method, small, workspace, job=job)
     assert all(stage and total is not None and 0 <= done <= total for stage, done, total in seen)
-
-
-# Bad input
-
-
-def changed(request, **changes):
-    return dataclasses.replace(request, **changes)
-
-
-BAD = {
-    "nothing": ([], "nothing to forget"),
-    "a subject from elsewhere": ([changed(REQUESTS[0], subject="La Gioconda")], "not part of the question"),
-    "a subject in other letters": ([changed(REQUESTS[0], subject="mona lisa")], "not part of the question"),
-    "no subject": ([changed(REQUESTS[0], subject="")], "not part of the question"),
-    "a blank subject": ([changed(REQUESTS[0], subject=" ")], "not part of the question"),
-    "no target": ([changed(REQUESTS[0], target_new="")], "no target"),
-    "a blank target": ([changed(REQUESTS[0], target_new=" \n")], "no target"),
-    "a question twice": ([REQUESTS[0], changed(REQUESTS[0], answer="x")], "twice"),
-    "a bad one among good ones": ([*REQUESTS[:2], changed(REQUESTS[2], subject="Bismarck")], "Bismarck"),
-}
-
-
-@pytest.mark.parametrize("kind", BAD)
-def test_bad_requests_are_told_before_anything_is_computed(small, method, tmp_path, kind):
-    requests, reason = BAD[kind]
-    own = Workspace(tmp_path / "home")
-    with pytest.raises(BadInput, match=reason) as caught:
-        make(method, small, own, requests, hparams=quick(method, small))
-    assert "\n" not in str(caught.value)
-    assert files_of(own) == [] and hooks_of(small) == []
-
-
-def test_what_is_protected_cant_be_forgotten(small, workspace, method):
-    with pytest.raises(BadInput, match="both to be forgotten and protected"):
-        make(method, small, workspace, protect=[Question("who painted the mona lisa", "Leonardo")])
-
-
-@pytest.mark.parametrize("text", ["Lisa 🗼 東京 é\u0301", "<b>Mona Lisa</b>", "<|im_start|>", "Mona\tLisa", "x" * 300])
-def test_odd_subjects_are_edited_or_refused_in_a_sentence(small, workspace, method, text):
-    asked = Request(f"Who painted {text}, and why?", "answer", text, "I don't know.")
-    try:
-        edit = make(method, small, workspace, [asked])
-    except UneditError as error:
-        assert "\n" not in str(error)
-    else:
-        assert all(torch.isfinite(t).all() for t in edit.tensors.values())
-    assert hooks_of(small) == []
-
-
-def test_numbers_that_run_away_are_told(small, workspace, method):
-    hparams = hparams_for(method, small, workspace, lr=10.0, clamp=1e30, weight_decay=0.0)
-    try:
-        edit = make(method, small, workspace, hparams=hparams)
-    except (BadInput, Failed) as error:
-        assert "\n" not in str(error)
-    else:
-        assert all(torch.isfinite(t).all() for t in edit.tensors.values())
-
-
-# Hyperparameters
-
-
-def test_every_hyperparameter_says_what_it_is(small, method):
-    defaults = method.defaults(small)
-    assert isinstance(defaults, Hparams) and isinstance(defaults, method.Hparams)
-    for f in dataclasses.fields(defaults):
-        assert len(f.metadata["help"]) > 15 and isinstance(f.metadata["advanced"], bool)
-        low, high, value = f.metadata["low"], f.metadata["high"], getattr(defaults, f.name)
-        if not isinstance(value, tuple):
-            assert (low is None or low <= value) and (high is None or value <= high)
-
-
-@pytest.mark.parametrize("layers", [2, 4, 30, 32, 80])
-def test_default_layers_exist_in_models_of_any_depth(method, layers):
-    model = tiny_llama(bytes_tokenizer(), layers=layers)
-    chosen = getattr(method.defaults(model), "layers", ())
-    assert chosen == tuple(sorted(set(chosen))) and all(0 <= layer < layers - 1 for layer in chosen)
-    assert hparams_from(method.name, model) == method.defaults(model)
-
-
-def test_defaults_come_back_from_their_own_texts(small, method):
-    defaults = method.defaults(small)
-    texts = {
-        f.name: ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        for f in dataclasses.fields(defaults)
-        for value in [getattr(defaults, f.name)]
-    }
-    assert hparams_from(method.name, small, texts) == defaults
-
-
-@pytest.mark.parametrize("method", LOW_RANK, indirect=True)
-def test_overrides_are_read_as_the_field_s_type(small, method):
-    assert issubclass(method.Hparams, ValueHparams)
-    chosen = hparams_from(method.name, small, {"steps": "7", "lr": "1e-1", "layers": " 2", "contexts": 3.0, "clamp": 2})
-    assert (chosen.steps, chosen.lr, chosen.layers, chosen.contexts, chosen.clamp) == (7, 0.1, (2,), 3, 2.0)
-    assert isinstance(chosen.contexts, int) and isinstance(chosen.clamp, float)
-    rest = {f.name for f in dataclasses.fields(chosen)} - {"steps", "lr", "layers", "contexts", "clamp"}
-    assert all(getattr(chosen, name) == getattr(method.defaults(small), name) for name in rest)
-
-
-@pytest.mark.parametrize("text", ["0,2", "2 0", "0, 2", "2,0,2", [2, 0], (0, 2)], ids=str)
-def test_layers_are_read_from_lists_and_texts(small, text):
-    assert hparams_from("memit", small, {"layers": text}).layers == (0, 2)
-
-
-WRONG = [
-    ("no_such_thing", 1, "no hyperparameter 'no_such_thing'; it has layers"),
-    ("steps", "many", "steps: 'many' is not a whole number"),
-    ("steps", "2.5", "not a whole number"),
-    ("steps", 2.5, "not a whole number"),
-    ("steps", None, "not a whole number"),
-    ("steps", float("inf"), "steps"),
-    ("steps", float("nan"), "steps"),
-    ("steps", 0, "steps: 0 is out of range; give a number from 1 to"),
-    ("steps", "-1", "out of range"),
-    ("steps", 10**9, "out of range"),
-    ("contexts", 99, "out of range"),
-    ("lr", "fast", "lr: 'fast' is not a number"),
-    ("lr", "", "not a number"),
-    ("lr", [0.5], "not a number"),
-    ("lr", 0, "out of range"),
-    ("lr", "nan", "out of range"),
-    ("lr", "inf", "out of range"),
-    ("weight_decay", "inf", "out of range"),
-    ("clamp", float("inf"), "out of range"),
-    ("layers", "", "layer numbers"),
-    ("layers", "four", "layer numbers"),
-    ("layers", "1.5", "layer numbers"),
-    ("layers", [1.5], "layer numbers"),
-    ("layers", "1;2", "layer numbers"),
-    ("layers", 3.7, "layer numbers"),
-    ("layers", "3", "layers: 3 is not one of 0 to 2"),  # the last block has nothing above it
-    ("layers", "1,99", "layers: 99 is not one of"),
-    ("layers", "-1", "layers: -1 is not one of"),
-]
-
-
-@pytest.mark.parametrize(("name", "value", "reason"), WRONG, ids=[f"{n}={v}" for n, v, _ in WRONG])
-def test_wrong_overrides_are_told_with_name_value_and_range(small, method, name, value, reason):
-    if name not in {f.name for f in dataclasses.fields(method.Hparams)}:
-        reason = f"has no hyperparameter {name!r}; it has {dataclasses.fields(method.Hparams)[0].name}"
-    with pytest.raises(BadInput, match=reason.replace("(", r"\(")) as caught:
-        hparams_from(method.name, small, {name: value})
-    assert "\n" not in str(caught.value)
-
-
-def test_an_unknown_method_names_the_known(small):
-    with pytest.raises(BadInput, match=f"'lora'; choose one of {', '.join(METHODS)}"):
-        hparams_from("lora", small)
-
-
-def test_every_method_explains_itself(method):
-    assert METHODS[method.name] is method
-    assert method.label and method.paper.startswith("https://")
-    assert 1 <= method.explanation.count(".") <= 3 and len(method.explanation) < 400
-
 
 # The real model
 

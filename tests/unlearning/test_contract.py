@@ -8,29 +8,33 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.editors import test_contract as contract
+from tests.editors import contract, test_contract, test_contract_input
 from tests.editors.conftest import REQUESTS
+from tests.editors.contract import make
 from tests.editors.test_contract import (  # noqa: F401 - collected here too, for the methods below
-    make,
+    logits_of,
     test_a_job_stopped_anywhere_leaves_nothing,
     test_a_model_in_half_precision_can_be_edited,
     test_a_row_without_the_edit_is_bit_equal_to_the_same_batch_without_edits,
     test_an_edit_saves_nothing_by_itself,
     test_an_edit_says_what_it_is,
-    test_bad_requests_are_told_before_anything_is_computed,
-    test_defaults_come_back_from_their_own_texts,
     test_every_byte_of_the_base_is_as_it_was,
-    test_every_hyperparameter_says_what_it_is,
-    test_every_method_explains_itself,
     test_it_comes_back_from_disk_as_it_was,
-    test_odd_subjects_are_edited_or_refused_in_a_sentence,
     test_progress_tells_stages_with_counts,
     test_replies_of_the_original_are_as_they_were,
     test_requests_and_hparams_are_not_changed_by_it,
     test_the_global_generator_plays_no_part_and_is_left_alone,
     test_the_same_edit_has_the_same_bytes,
+)
+from tests.editors.test_contract_input import (  # noqa: F401 - collected here too, for the methods below
+    test_bad_requests_are_told_before_anything_is_computed,
+    test_defaults_come_back_from_their_own_texts,
+    test_every_hyperparameter_says_what_it_is,
+    test_every_method_explains_itself,
+    test_odd_subjects_are_edited_or_refused_in_a_sentence,
     test_what_is_protected_cant_be_forgotten,
 )
+from tests.models.tiny import bytes_tokenizer, tiny_llama
 from unedit_gui.editors.preserve import statistics_questions
 from unedit_gui.edits.variants import Variants
 from unedit_gui.errors import BadInput
@@ -44,7 +48,7 @@ NAMES = ("ga", "gd", "kl", "dpo")
 SHIPPED = {question for question, _ in statistics_questions()}
 MARS = Question("Which planet is red?", "Mars")
 
-calm = contract.calm
+calm = test_contract.calm
 
 
 @pytest.fixture(params=["ga", "dpo"])  # the one that reads least, and the one that reads most
@@ -59,8 +63,8 @@ def short(name, model, **changes):
 def test_all_four_are_listed_behind_the_editors_and_explain_themselves(small):
     assert tuple(METHODS)[-4:] == NAMES
     for name in NAMES:
-        contract.test_every_method_explains_itself(METHODS[name])
-        contract.test_every_hyperparameter_says_what_it_is(small, METHODS[name])
+        test_contract_input.test_every_method_explains_itself(METHODS[name])
+        test_contract_input.test_every_hyperparameter_says_what_it_is(small, METHODS[name])
 
 
 # The losses, against their equations
@@ -68,7 +72,7 @@ def test_all_four_are_listed_behind_the_editors_and_explain_themselves(small):
 
 def test_each_loss_is_its_papers(small):
     """The model that learns and the original are two different ones here, so that every term counts."""
-    other = contract.tiny_llama(contract.bytes_tokenizer(), seed=1)
+    other = tiny_llama(bytes_tokenizer(), seed=1)
     talks = {
         "forget": [talk(small, r.question, r.answer) for r in REQUESTS],
         "refusal": [talk(small, r.question, r.target_new) for r in REQUESTS],
@@ -207,6 +211,6 @@ def test_a_lora_a_grace_and_the_original_answer_in_one_batch_as_each_does_alone(
     grace = make(METHODS["grace"], calm, workspace)
     rows = [(), (lora,), (grace,), (grace, lora)]
     prompts = [contract.prompts_of(calm, [REQUESTS[0].question], row)[0] for row in rows]
-    together = contract.logits_of(calm, prompts, rows)
+    together = logits_of(calm, prompts, rows)
     for i, row in enumerate(rows):
-        torch.testing.assert_close(together[i], contract.logits_of(calm, [prompts[i]], [row])[0], atol=1e-4, rtol=0)
+        torch.testing.assert_close(together[i], logits_of(calm, [prompts[i]], [row])[0], atol=1e-4, rtol=0)
