@@ -16,7 +16,8 @@ its mean eigenvalue is added. What text stands behind C decides what survives (s
 
 Measured on the bundled model with default hparams, by `evaluate` (replies of 64 tokens), on facts that it knows and
 that are in no bundled set, targets self-improved, 60 retained. 10 facts, two draws: forget R1 0.00, rephrased 0.14,
-retain / before 0.95, all replies refusals that name the topic.
+retain / before 0.95, all replies refusals that name the topic. 40 facts, two draws: 0.00; 0.28; 0.86 (0.83 and 0.88);
+0.99 of the replies.
 """
 
 import time
