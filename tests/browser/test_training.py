@@ -5,6 +5,12 @@ from playwright.sync_api import expect
 from tests.browser.conftest import LONG
 
 
+def setting(guest, name: str, value: str) -> None:
+    box = guest.see("edit", f'[data-name="ga.{name}"]')
+    box.fill(value)
+    box.blur()
+
+
 def test_the_curve_is_drawn_while_it_trains_and_a_breaking_model_is_told(visit):
     guest = visit().open().with_model()
     guest.add("What is the capital of Japan? | Tokyo")
@@ -16,12 +22,17 @@ def test_the_curve_is_drawn_while_it_trains_and_a_breaking_model_is_told(visit):
     expect(guest.see("edit", ".go-card")).to_contain_text("Trains on a retain set")
     guest.see("edit", 'input[value="ga"]').check()
     expect(guest.see("edit", ".go-card")).to_contain_text("Uses no retain set")
-    for name, value in (("epochs", "40"), ("lr", "0.01")):
-        box = guest.see("edit", f'[data-name="ga.{name}"]')
-        box.fill(value)
-        box.blur()
+    # Long enough for the page to look at it, and so careful that nothing breaks: the curve stands while it trains.
+    setting(guest, "epochs", "200")
+    setting(guest, "lr", "0.0000001")
     guest.act("edit", "edit")
     expect(guest.see("curve", ".curve.loss polyline")).to_be_attached(timeout=LONG)
+    guest.see("strip", '[data-act="stop"]').click()
+    expect(guest.see("edit", ".notice")).to_contain_text("No weights were changed", timeout=LONG)
+    expect(guest.see("edit", ".result")).to_have_count(0)
+    setting(guest, "epochs", "40")
+    setting(guest, "lr", "0.01")
+    guest.act("edit", "edit")
     expect(guest.see("edit", ".result .warn-text")).to_contain_text("The model is breaking", timeout=LONG)
     expect(guest.see("curve", ".curve")).to_have_count(0)
     expect(guest.see("edit", ".result .curve")).to_have_count(2)
