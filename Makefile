@@ -6,7 +6,7 @@
 #
 # PYTHON=...   the Python to use (3.11 or later; by default the first such one on the path)
 # VENV=...     the folder of the virtual environment (.venv)
-# WORKERS=...  how many processes run the tests, each with one thread (2)
+# WORKERS=...  how many processes run the tests without a browser, each with one thread (2)
 # ARGS=...     passed on: make run ARGS="--port 8000 --no-browser", make test ARGS="-k subjects"
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
@@ -31,7 +31,8 @@ run: $(INSTALLED_MODEL)
 	$(IN_VENV) app.py $(ARGS)
 
 test: lint $(INSTALLED_MODEL) chromium
-	OMP_NUM_THREADS=1 $(IN_VENV) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(IN_VENV) -m pytest -n $(WORKERS) --dist loadfile --ignore tests/browser $(ARGS) || [ $$? = 5 ]
+	OMP_NUM_THREADS=1 $(IN_VENV) -m pytest tests/browser $(ARGS) || [ $$? = 5 ]
 
 lint: $(INSTALLED_DEV)
 	$(IN_VENV) -m ruff check .

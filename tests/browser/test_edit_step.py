@@ -55,6 +55,7 @@ def test_what_is_typed_while_the_method_changes_does_not_land_in_the_other_metho
 def test_a_reload_amid_an_edit_finds_it_and_stop_changes_nothing(guest):
     setting(guest, "steps", "500")
     setting(guest, "lr", "0.00001")  # so small that it doesn't get there earlier
+    setting(guest, "contexts", "8")  # and much to do in each step
     guest.act("edit", "edit")
     expect(guest.see("strip", ".strip")).to_contain_text("Editing with ROME", timeout=LONG)
     guest.page.reload()
