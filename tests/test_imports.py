@@ -23,7 +23,7 @@ LAYERS = (
     ("workbench",),
     ("teaching",),
     ("unlearning", "reports"),
-    ("editors", "evaluation"),
+    ("editors", "evaluation", "runs"),
     ("edits", "forget"),
     ("models",),
 )

@@ -1,0 +1,63 @@
+"""A run is named by its settings and comes back from disk as it was."""
+
+import dataclasses
+import json
+
+import pytest
+
+from unedit_gui.errors import BadInput
+from unedit_gui.runs import Run, Settings, read_run, write_run
+
+SETTINGS = Settings(
+    "smollm2",
+    "f" * 16,
+    "rome",
+    hparams={"layer": 7, "steps": 25},
+    forget=({"question": "What is the capital of Peru?", "answer": "Lima", "subject": "Peru", "rephrases": ["Peru?"]},),
+)
+RUN = Run(
+    SETTINGS,
+    scores={"before": {"forget": {"rouge1": 1.0, "n": 1}}, "after": {"forget": {"rouge1": 0.0, "n": 1}}},
+    rows=({"group": "forget", "question": "What is the capital of Peru?"},),
+    created="2026-01-02T03:04:05+00:00",
+)
+
+
+def test_a_run_comes_back_from_disk_as_it_was(tmp_path):
+    write_run(RUN, tmp_path)
+    assert json.dumps(read_run(tmp_path).document()) == json.dumps(RUN.document())
+    assert read_run(tmp_path).rows == RUN.rows
+    assert read_run(tmp_path, rows=False).rows == ()
+
+
+def test_a_run_is_named_by_its_settings_alone():
+    assert dataclasses.replace(RUN, name="other", environment={"threads": 2}).id == RUN.id
+    assert dataclasses.replace(SETTINGS, seed=1).id != SETTINGS.id
+
+
+def test_the_name_is_the_same_after_a_round_trip(tmp_path):
+    write_run(RUN, tmp_path)
+    assert read_run(tmp_path).settings.id == SETTINGS.id
+
+
+@pytest.mark.parametrize("harm", ("gone", "cut", "changed", "later"))
+def test_a_run_that_is_not_whole_is_refused_in_one_sentence(tmp_path, harm):
+    write_run(RUN, tmp_path)
+    path = tmp_path / "run.json"
+    if harm == "gone":
+        path.unlink()
+    elif harm == "cut":
+        path.write_text(path.read_text()[:-40])
+    elif harm == "changed":
+        path.write_text(path.read_text().replace('"seed": 0', '"seed": 3'))
+    else:
+        path.write_text(path.read_text().replace('"format": 1', '"format": 9'))
+    with pytest.raises(BadInput) as error:
+        read_run(tmp_path)
+    assert str(error.value).count("\n") == 0
+
+
+def test_averages_are_read_by_group_and_metric():
+    assert RUN.average("forget") == 0.0
+    assert RUN.average("forget", when="before") == 1.0
+    assert RUN.average("retain") is None

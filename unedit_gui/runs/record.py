@@ -1,0 +1,125 @@
+"""One run as a value: what was asked, where, what came out. On disk it is a folder of JSON files and the edit.
+
+`Settings` are what decides the figures, and their hash names the run, so that a sweep which is started again
+knows what is done. Where it ran (versions, threads, device) stands beside them in `environment`, outside the hash:
+the same settings on another machine are the same run, whose figures may differ in the last digits.
+
+    RUN/run.json      settings, environment, times, averages, probes: small, what a table needs
+    RUN/rows.json     a row per question with both replies and their scores
+    RUN/edit/         the edit, as `edits.edit.save` writes it
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import BadInput
+
+FORMAT = 1
+RUN, ROWS, EDIT = "run.json", "rows.json", "edit"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides a run's figures.
+
+    model: the name that `--model` takes; fingerprint: of its weights. hparams: all of the method's, not only those
+    that were changed. forget, retain, protect: the questions with answer, subject, rephrases and target, as plain
+    dicts in the order in which they were given.
+    """
+
+    model: str
+    fingerprint: str
+    method: str
+    targets: str = "self-improved"
+    merge: int = 1
+    seed: int = 0
+    hparams: Mapping[str, Any] = field(default_factory=dict)
+    forget: tuple[Mapping[str, Any], ...] = ()
+    retain: tuple[Mapping[str, Any], ...] = ()
+    protect: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits of a hash of all of it."""
+        text = json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def facts(self) -> int:
+        """How many facts are forgotten."""
+        return len(self.forget)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    scores: "before" and "after", each with "forget", "retain", "rephrased", "general" and in them the metrics and "n",
+    then "score" (before, after) and "notes", as `Scores.to_json` gives them. rows: as `Scores.details` gives them.
+    edit: id, name, summary, kind, layers and bytes of the edit. seconds: "targets and edit", "scores". environment:
+    "versions" (unedit, torch, transformers, python), "threads", "device", "dtype", "processor". probes: what `Probed`
+    says as JSON, or None. sweep: the name of the sweep it belongs to. created: ISO time, UTC.
+    """
+
+    settings: Settings
+    scores: Mapping[str, Any]
+    rows: tuple[Mapping[str, Any], ...] = ()
+    edit: Mapping[str, Any] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    probes: Mapping[str, Any] | None = None
+    sweep: str | None = None
+    name: str = ""
+    created: str = ""
+
+    @property
+    def id(self) -> str:
+        return self.settings.id
+
+    def average(self, group: str, metric: str = "rouge1", when: str = "after") -> float | None:
+        """One averaged figure; None where there was nothing to average."""
+        return self.scores.get(when, {}).get(group, {}).get(metric)
+
+    @property
+    def score(self) -> float | None:
+        """1 - ROUGE1(forget) + ROUGE1(retain) after the edit."""
+        return self.scores.get("score", {}).get("after")
+
+    def document(self) -> dict[str, Any]:
+        """All but the rows, as it is written to run.json."""
+        document = {name: value for name, value in asdict(self).items() if name != "rows"}
+        return {"format": FORMAT, "id": self.id, **document}
+
+
+def write_run(run: Run, folder: Path) -> None:
+    """Write run.json and rows.json into `folder`, which exists. Raises OSError where the disk refuses."""
+    for name, content in ((ROWS, list(run.rows)), (RUN, run.document())):
+        (folder / name).write_text(json.dumps(content, ensure_ascii=False, indent=1), "utf-8")
+
+
+def read_run(folder: Path, rows: bool = True) -> Run:
+    """The run in `folder`; `rows` False: without its rows, which is quicker.
+
+    Raises BadInput where there is none, or where it was changed, is damaged or of a later version.
+    """
+    try:
+        document = json.loads((folder / RUN).read_text("utf-8"))
+        found = json.loads((folder / ROWS).read_text("utf-8")) if rows else []
+        if document.pop("format") != FORMAT:
+            raise BadInput(f"The run in {folder.name} was written by another version of Unedit; update and try again.")
+        said = document.pop("id")
+        kept = document.pop("settings")
+        for name in ("forget", "retain", "protect"):
+            kept[name] = tuple(kept[name])
+        run = Run(Settings(**kept), rows=tuple(found), **document)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f"There is no whole run in {folder.name}: {RUN} or {ROWS} is missing or damaged.") from error
+    if run.id != said:
+        raise BadInput(f"The settings of the run in {folder.name} were changed after it ran; its figures are of others.")
+    return run
