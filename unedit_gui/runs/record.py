@@ -121,5 +121,5 @@ def read_run(folder: Path, rows: bool = True) -> Run:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"There is no whole run in {folder.name}: {RUN} or {ROWS} is missing or damaged.") from error
     if run.id != said:
-        raise BadInput(f"The settings of the run in {folder.name} were changed after it ran; its figures are of others.")
+        raise BadInput(f"The settings of the run in {folder.name} were changed after it ran.")
     return run
