@@ -19,6 +19,7 @@ RUN = Run(
     SETTINGS,
     scores={"before": {"forget": {"rouge1": 1.0, "n": 1}}, "after": {"forget": {"rouge1": 0.0, "n": 1}}},
     rows=({"group": "forget", "question": "What is the capital of Peru?"},),
+    targets=("I don't know the capital of Peru.",),
     created="2026-01-02T03:04:05+00:00",
 )
 
@@ -26,7 +27,7 @@ RUN = Run(
 def test_a_run_comes_back_from_disk_as_it_was(tmp_path):
     write_run(RUN, tmp_path)
     assert json.dumps(read_run(tmp_path).document()) == json.dumps(RUN.document())
-    assert read_run(tmp_path).rows == RUN.rows
+    assert (read_run(tmp_path).rows, read_run(tmp_path).targets) == (RUN.rows, RUN.targets)
     assert read_run(tmp_path, rows=False).rows == ()
 
 

@@ -64,7 +64,9 @@ class Run:
     then "score" (before, after) and "notes", as `Scores.to_json` gives them. rows: as `Scores.details` gives them.
     edit: id, name, summary, kind, layers and bytes of the edit. seconds: "targets and edit", "scores". environment:
     "versions" (unedit, torch, transformers, python), "threads", "device", "dtype", "processor". probes: what `Probed`
-    says as JSON, or None. sweep: the name of the sweep it belongs to. created: ISO time, UTC.
+    says as JSON, or None. sweep: the name of the sweep it belongs to. created: ISO time, UTC. targets: what was taught
+    in place of each forgotten answer (`target_new` of the edit's requests), in the order of `settings.forget`: with
+    them the edit is made again without writing them again.
     """
 
     settings: Settings
@@ -77,6 +79,7 @@ class Run:
     sweep: str | None = None
     name: str = ""
     created: str = ""
+    targets: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -117,7 +120,8 @@ def read_run(folder: Path, rows: bool = True) -> Run:
         kept = document.pop("settings")
         for name in ("forget", "retain", "protect"):
             kept[name] = tuple(kept[name])
-        run = Run(Settings(**kept), rows=tuple(found), **document)
+        taught = tuple(document.pop("targets", ()))
+        run = Run(Settings(**kept), rows=tuple(found), targets=taught, **document)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"There is no whole run in {folder.name}: {RUN} or {ROWS} is missing or damaged.") from error
     if run.id != said:
