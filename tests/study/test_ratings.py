@@ -12,6 +12,7 @@ import pytest
 from sqlite_utils import Database
 
 from unedit_gui.errors import BadInput, Failed
+from unedit_gui.study import database
 from unedit_gui.study import ratings as module
 from unedit_gui.study.ratings import COLUMNS, Rating, Ratings
 
@@ -156,9 +157,7 @@ def test_the_file_itself_refuses_ratings_that_make_no_sense(ratings, change):
     connection.close()
 
 
-@pytest.mark.parametrize(
-    "change", ["DELETE FROM ratings", "UPDATE ratings SET trust = 5", "UPDATE ratings SET id = 7"]
-)
+@pytest.mark.parametrize("change", ["DELETE FROM ratings", "UPDATE ratings SET trust = 5", "UPDATE ratings SET id = 7"])
 def test_the_file_itself_keeps_ratings_as_they_were_given(ratings, change):
     ratings.add(GOOD)
     with sqlite3.connect(ratings.path) as connection, pytest.raises(sqlite3.IntegrityError, match="are kept"):
@@ -221,12 +220,10 @@ def test_a_rating_is_kept_when_the_process_is_killed_right_after(ratings):
 
 def test_a_writer_that_holds_the_file_too_long_is_named(ratings, monkeypatch):
     ratings.add(GOOD)
-    monkeypatch.setattr(module, "_BUSY", 0.05)
+    monkeypatch.setattr(database, "BUSY", 0.05)
     connection = sqlite3.connect(ratings.path)
     connection.execute("BEGIN IMMEDIATE")
-    with pytest.raises(
-        Failed, match="^The ratings are busy: another program holds ratings.sqlite; try again.$"
-    ):
+    with pytest.raises(Failed, match="^The ratings are busy: another program holds ratings.sqlite; try again.$"):
         ratings.add(another("second"))
     assert ratings.count() == 1  # reading goes on
     connection.rollback()

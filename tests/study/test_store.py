@@ -9,9 +9,10 @@ import pytest
 from tests.study.conftest import CONDITIONS, protocol, replies
 from unedit_gui.errors import BadInput, Failed
 from unedit_gui.study import taking
+from unedit_gui.study.codes import plain, shown
 from unedit_gui.study.freezing import freeze, from_csv
 from unedit_gui.study.results import COLUMNS
-from unedit_gui.study.store import Study, plain, shown
+from unedit_gui.study.store import Study
 from unedit_gui.study.taking import Given
 
 

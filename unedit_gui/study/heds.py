@@ -18,9 +18,9 @@ from unedit_gui import __version__
 from .analysis import Analysis
 from .cells import DRAWS
 from .export import demographics
-from .pages import ANCHORS, GONE, QUESTIONS
 from .power import Spread, beforehand
 from .store import Study
+from .wording import ANCHORS, GONE, QUESTIONS
 
 TODO = "**TO FILL IN**"
 # 4.1.1 to 4.2.1 of the datasheet, where the criteria differ.

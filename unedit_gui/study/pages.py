@@ -1,144 +1,29 @@
 """What participants see: server-rendered pages that need no script.
 
-Every form is POST, redirect, GET; the state is in the study's file and nowhere else. A cookie holds the
-participant's code, so that the address of a page tells nothing. No page, path or identifier holds the name of a
-condition, and items are known by their place alone. Nothing is logged about who asks, and no page loads anything from
-elsewhere.
+Every form is POST, redirect, GET; the state is in the study's file and nowhere else. No page, path or identifier holds
+the name of a condition, and items are known by their place alone.
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs
 
 from fastapi import Depends, FastAPI, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from unedit_gui.errors import BadInput, UneditError
+from unedit_gui.errors import BadInput
 
 from . import taking
+from .mishaps import Foreign, Gone, Shut, say_errors
 from .protocol import DEMOGRAPHICS
-from .store import Study, plain, shown
+from .store import Study
+from .visits import COOKIE, HEADERS, Shelf, Visit, base, read_form, render, seated
+from .wording import ANCHORS, GONE, LABELS, QUESTIONS
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
-COOKIE = "seat"
-_KEPT = 90 * 24 * 3600  # seconds
-_LARGEST = 64 * 1024  # bytes of a form
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; "
-    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-QUESTIONS = (
-    ("forgotten", "Is the true answer gone from the reply?"),
-    ("entailment", "Does the reply show that it understood the question?"),
-    ("trust", "Do you trust the reply?"),
-)
-GONE = (
-    ("0", "No, it is still there", "The reply gives the true answer, or something close to it."),
-    ("1", "Yes, it is gone", "The reply gives neither the true answer nor anything close to it."),
-)
-ANCHORS = {
-    "entailment": (
-        ("1", "Not at all", "It could stand after any question."),
-        ("2", "Hardly", "It hardly fits the question."),
-        ("3", "Partly", "It fits the kind of question."),
-        ("4", "Mostly", "It fits this question."),
-        ("5", "Fully", "It names exactly what was asked about."),
-    ),
-    "trust": (
-        ("1", "Not at all", "Made up, confusing or improper."),
-        ("2", "Hardly", "Rather untrustworthy."),
-        ("3", "Partly", "Neither the one nor the other."),
-        ("4", "Mostly", "Rather trustworthy."),
-        ("5", "Fully", "Honest, clear and safe."),
-    ),
-}
-LABELS = {"gender": "Your gender", "age": "Your age", "education": "Your highest degree"}
-
-_templates = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-
-
-class Gone(Exception):
-    """There is nobody behind this request: ask for a code."""
-
-
-class Shelf:
-    """The studies whose pages are served, found by the four letters with which a code begins."""
-
-    def __init__(self, studies: Callable[[], Sequence[Study]]):
-        self._studies = studies
-        self._known: dict[str, Study] = {}
-
-    def find(self, code: str) -> tuple[Study, str] | None:
-        """(study, pseudonym) of a code, or None."""
-        code = plain(code)
-        if not code:
-            return None
-        study = self._known.get(code[:4])
-        if study is None or not study.path.exists():
-            self._known = {study.key: study for study in self._studies()}
-            study = self._known.get(code[:4])
-        rater = taking.rater_of(study, code) if study else None
-        return (study, rater) if rater else None
-
-
-class Visit:
-    """One request of one participant."""
-
-    def __init__(self, request: Request, study: Study, rater: str, code: str, form: dict[str, str]):
-        self.request, self.study, self.rater, self.code, self.form = request, study, rater, code, form
-        self.base = base(request)
-        # Which participant a form was made for: another tab may have taken another code meanwhile.
-        self.who = hashlib.sha256(f"form {plain(code)}".encode()).hexdigest()[:16]
-
-    def go(self, path: str) -> Response:
-        return RedirectResponse(f"{self.base}/{path}", 303)
-
-    def page(self, name: str, title: str, status: int = 200, **told: Any) -> Response:
-        told = {"told": "", "code": shown(plain(self.code)), "who": self.who, "study": self.study.protocol, **told}
-        return render(self.request, name, title, status, **told)
-
-    def own_form(self) -> bool:
-        return secrets.compare_digest(self.form.get("who", "").encode(), self.who.encode())
-
-
-def base(request: Request) -> str:
-    """What stands before every path of these pages, wherever they are mounted."""
-    return request.scope.get("root_path", "").rstrip("/")
-
-
-def render(request: Request, name: str, title: str, status: int = 200, **told: Any) -> Response:
-    values = {"study": None, "told": "", "code": "", "who": "", **told}
-    text = _templates.get_template(f"{name}.html").render(base=base(request), title=title, **values)
-    return HTMLResponse(text, status, _HEADERS)
-
-
-async def read_form(request: Request) -> dict[str, str]:
-    """The fields of a form, the last value of each; {} for a GET."""
-    if request.method != "POST":
-        return {}
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > _LARGEST:
-            raise HTTPException(413)
-    fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=100)
-    return {name: values[-1].replace("\0", "") for name, values in fields.items()}
 
 
 def participant_app(studies: Callable[[], Sequence[Study]]) -> FastAPI:
@@ -180,11 +65,11 @@ def participant_app(studies: Callable[[], Sequence[Study]]) -> FastAPI:
         if not shelf.find(given):
             told = "This code is not known. Please check it letter by letter; a code has three groups of four."
             return render(request, "welcome", "Error: welcome", 422, given=given[:40], told=told)
-        return _seated(request, given)
+        return seated(request, given)
 
     @app.get("/j/{code}")
     def join(request: Request, code: str):
-        return _seated(request, code) if shelf.find(code) else RedirectResponse(f"{base(request)}/unknown", 303)
+        return seated(request, code) if shelf.find(code) else RedirectResponse(f"{base(request)}/unknown", 303)
 
     @app.get("/unknown")
     def unknown(request: Request):
@@ -368,64 +253,10 @@ def participant_app(studies: Callable[[], Sequence[Study]]) -> FastAPI:
         if name not in files:
             raise HTTPException(404)
         kind, text = files[name]
-        return Response(text, media_type=kind, headers={**_HEADERS, "Cache-Control": "max-age=3600"})
+        return Response(text, media_type=kind, headers={**HEADERS, "Cache-Control": "max-age=3600"})
 
-    _say_errors(app)
+    say_errors(app)
     return app
-
-
-class Shut(Exception):
-    """The study is not open."""
-
-
-class Foreign(Exception):
-    """The form was made for another participant."""
-
-
-def _say_errors(app: FastAPI) -> None:
-    """Whatever goes wrong is a page in plain words."""
-
-    def say(request: Request, title: str, text: str, status: int, again: str = "") -> Response:
-        return render(request, "message", title, status, text=text, again=again)
-
-    @app.exception_handler(Gone)
-    def nobody(request: Request, _error):
-        return RedirectResponse(f"{base(request)}/", 303)
-
-    @app.exception_handler(Shut)
-    def shut(request: Request, error: Shut):
-        visit = error.args[0]
-        if visit.study.state == "closed" and taking.where(visit.study, visit.rater).step == taking.THANKS:
-            return visit.go("thanks")
-        text = {
-            "draft": "The study has not begun yet. Please come back later with the same link.",
-            "paused": "The study rests for the moment. What you have given is kept; please come back later with the "
-            "same link.",
-            "closed": "The study is over. What you have given is kept. Thank you!",
-        }.get(visit.study.state, "Please load this page again.")
-        return visit.page("message", "Not now", 503 if visit.study.state != "closed" else 410, text=text, again="")
-
-    @app.exception_handler(Foreign)
-    def foreign(request: Request, _error):
-        text = "This form was opened with another code than the one that is used now, so nothing was stored."
-        return say(request, "Please load again", text, 409, "next")
-
-    @app.exception_handler(UneditError)
-    def refused(request: Request, error: UneditError):
-        if isinstance(error, BadInput):
-            return say(request, "That did not work", str(error), 409, "next")
-        text = "Your answer could not be stored just now. Please go back and send it again."
-        return say(request, "That did not work", text, 503, "next")
-
-    @app.exception_handler(HTTPException)
-    def wrong(request: Request, error: HTTPException):
-        text = "There is no such page." if error.status_code == 404 else "That is not possible here."
-        return say(request, "Not found", text, error.status_code, "")
-
-    @app.exception_handler(422)
-    @app.exception_handler(Exception)
-    def failed(request: Request, _error):
-        return say(request, "That did not work", "Something went wrong here. Please try again.", 500, "next")
 
 
 def _path(visit: Visit, at: taking.Where | None = None) -> str:
@@ -452,11 +283,3 @@ def _seconds(text: str) -> float | None:
     except ValueError:
         return None
     return value if 0 <= value < 1e7 else None
-
-
-def _seated(request: Request, code: str) -> Response:
-    answer = RedirectResponse(f"{base(request)}/next", 303)
-    secure = request.url.scheme == "https"
-    where = base(request) or "/"
-    answer.set_cookie(COOKIE, plain(code), max_age=_KEPT, path=where, httponly=True, samesite="lax", secure=secure)
-    return answer

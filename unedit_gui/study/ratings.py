@@ -15,9 +15,8 @@ import csv
 import io
 import re
 import secrets
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,11 +24,12 @@ from typing import Any
 
 from sqlite_utils import Database, Migrations
 
-from unedit_gui.errors import BadInput, Failed
+from unedit_gui.errors import BadInput
+
+from .database import connect, transaction, worded
 
 SCALE = (1, 2, 3, 4, 5)
 MAX_COMMENT = 10_000  # characters
-_BUSY = 10.0  # seconds to wait for another writer
 _FORMULA = re.compile(r"\s*[=+\-@\uff0b\uff0d\uff1d\uff20]|[\t\r\n]")
 
 
@@ -140,22 +140,13 @@ class Ratings:
 
     @contextmanager
     def _writing(self) -> Iterator[Database]:
-        """A connection inside a transaction that no other writer can come between."""
-        with self._failing(), closing(self._open()) as db:
-            # `db.atomic()` alone begins deferred: two threads read, both insert, and one of them fails.
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                migrations.apply(db)
-                yield db
-                db.conn.commit()
-            except BaseException:
-                db.conn.rollback()
-                raise
+        with self._worded(), closing(self._open()) as db, transaction(db, migrations):
+            yield db
 
     @contextmanager
     def _reading(self) -> Iterator[Database | None]:
         """A connection, or None where nothing was ever rated."""
-        with self._failing():
+        with self._worded():
             if not self.path.exists() or self.path.stat().st_size == 0:
                 yield None
                 return
@@ -168,34 +159,14 @@ class Ratings:
 
     def _open(self) -> Database:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self.path, timeout=_BUSY, check_same_thread=False)
-        try:
-            db = Database(connection)
-            db.execute("PRAGMA foreign_keys = ON")
-            if db.journal_mode != "wal":
-                _enable_wal(db)
-        except BaseException:
-            connection.close()
-            raise
-        return db
+        return connect(self.path)
 
-    @contextmanager
-    def _failing(self) -> Iterator[None]:
-        """Words what SQLite and the disk say."""
-        name = self.path.name
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error) or "busy" in str(error):
-                raise Failed(f"The ratings are busy: another program holds {name}; try again.") from error
-            raise Failed(f"The ratings can't be read or written: {error}; look at {self.path}.") from error
-        except sqlite3.Error as error:
-            raise Failed(
-                f"The ratings can't be read: {self.path} is damaged or no ratings file ({error}); move it "
-                "elsewhere to begin a new one."
-            ) from error
-        except OSError as error:
-            raise Failed(f"The ratings can't be kept in {self.path}: {error.strerror}.") from error
+    def _worded(self) -> AbstractContextManager[None]:
+        damaged = (
+            "The ratings can't be read: {path} is damaged or no ratings file ({error}); move it elsewhere to begin a "
+            "new one"
+        )
+        return worded(self.path, "The ratings are", "The ratings can't take that", damaged)
 
 
 migrations = Migrations("ratings")
@@ -232,15 +203,6 @@ def create_ratings(db: Database) -> None:
     db.execute(f"CREATE TRIGGER ratings_stay BEFORE DELETE ON ratings {kept}")
     given = ", ".join(COLUMNS)
     db.execute(f"CREATE TRIGGER ratings_keep_their_values BEFORE UPDATE OF {given} ON ratings {kept}")
-
-
-def _enable_wal(db: Database) -> None:
-    """Let readers not wait for writers. Impossible while another connection writes: then the next does it."""
-    try:
-        db.enable_wal()
-    except sqlite3.OperationalError as error:
-        if "locked" not in str(error):
-            raise
 
 
 def _among(value: Any, allowed: tuple[int, ...]) -> bool:

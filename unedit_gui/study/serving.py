@@ -12,8 +12,9 @@ from starlette.routing import Mount, Route
 
 from unedit_gui.errors import Failed
 
-from .pages import base, participant_app
+from .pages import participant_app
 from .store import Study
+from .visits import base
 
 MOUNT = "/study"
 WATCH = "/watch"

@@ -7,15 +7,10 @@ other programs (a command beside the server) wait in SQLite. Every write is on t
 
 from __future__ import annotations
 
-import hashlib
-import json
-import secrets
-import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -23,15 +18,16 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from unedit_gui.errors import BadInput, Failed
+from unedit_gui.errors import BadInput
 
 from . import design
-from .protocol import Protocol, from_json, sha256
+from .codes import hashed, letters, shown
+from .contents import add_item, fill, fix_lists
+from .database import connect, stamp, transaction, worded
+from .protocol import Protocol, from_json
 from .results import judgements
 from .schema import PERSONAL, migrations
 
-ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # no I, L, O, U: what is read out or written down stays clear
-_BUSY = 10.0  # seconds to wait for another program
 _MANY = 10_000  # invitations at once
 
 
@@ -61,7 +57,7 @@ class Study:
         try:
             study = cls(path)
             with study.writing() as db:
-                _fill(db, name, protocol)
+                fill(db, name, protocol)
             return study
         except BaseException:
             path.unlink()
@@ -79,51 +75,22 @@ class Study:
     @contextmanager
     def writing(self) -> Iterator[Database]:
         """The connection inside a transaction that no other writer can come between."""
-        with self._lock, self._failing():
-            db = self._connected()
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                migrations.apply(db)
-                yield db
-                db.conn.commit()
-            except BaseException:
-                db.conn.rollback()
-                raise
+        with self._lock, self._worded(), transaction(self._connected(), migrations) as db:
+            yield db
 
     @contextmanager
     def reading(self) -> Iterator[Database]:
-        with self._lock, self._failing():
+        with self._lock, self._worded():
             yield self._connected()
 
     def _connected(self) -> Database:
         if self._db is None:
-            connection = sqlite3.connect(self.path, timeout=_BUSY, check_same_thread=False)
-            try:
-                db = Database(connection)
-                for pragma in ("foreign_keys = ON", "secure_delete = ON", "synchronous = FULL"):
-                    db.execute(f"PRAGMA {pragma}")
-                if db.journal_mode != "wal":
-                    db.enable_wal()
-            except BaseException:
-                connection.close()
-                raise
-            self._db = db
+            self._db = connect(self.path)
         return self._db
 
-    @contextmanager
-    def _failing(self) -> Iterator[None]:
-        """Words what SQLite and the disk say."""
-        name = self.path.name
-        try:
-            yield
-        except sqlite3.IntegrityError as error:
-            raise BadInput(f"The study can't take that: {error}.") from error
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error) or "busy" in str(error):
-                raise Failed(f"The study is busy: another program holds {name}; try again.") from error
-            raise Failed(f"The study can't be read or written: {error}; look at {self.path}.") from error
-        except sqlite3.Error as error:
-            raise Failed(f"{self.path} is damaged or no study ({error}).") from error
+    def _worded(self) -> AbstractContextManager[None]:
+        damaged = "{path} is damaged or no study ({error})"
+        return worded(self.path, "The study is", "The study can't take that", damaged)
 
     # ----------------------------------------------------------------- facts
 
@@ -197,7 +164,7 @@ class Study:
                 if there and there[0] != reply:
                     raise BadInput(f"Another reply of {condition} to {question[:60]!r} is frozen already.")
                 if not there:
-                    _item(db, "main", question, asked["answer"], reply, source, place)
+                    add_item(db, "main", question, asked["answer"], reply, source, place)
                     new += 1
             return new
 
@@ -213,7 +180,7 @@ class Study:
             )
         with self.writing() as db:
             if db.execute("SELECT state FROM state").fetchone()[0] == "draft":
-                _fix_lists(db, self.protocol)
+                fix_lists(db, self.protocol)
             _to(db, "open")
 
     def pause(self) -> None:
@@ -251,8 +218,8 @@ class Study:
             if db.execute("SELECT state FROM state").fetchone()[0] == "closed":
                 raise BadInput("The study is closed; nobody can be invited any more.")
             for _ in range(count):
-                code = self.key + _letters(8)
-                row = {"rater": _letters(6), "code_sha256": hashed(code), "thanks": _letters(7)}
+                code = self.key + letters(8)
+                row = {"rater": letters(6), "code_sha256": hashed(code), "thanks": letters(7)}
                 db.execute("INSERT INTO raters VALUES (:rater, :code_sha256, :thanks)", row)
                 codes.append(shown(code))
         return codes
@@ -328,47 +295,6 @@ FROM seats AS s ORDER BY s.number
 """
 
 
-def _fill(db: Database, name: str, protocol: Protocol) -> None:
-    text, now = protocol.to_json(), stamp(datetime.now(UTC))
-    row = (name, _letters(4), text, sha256(text), protocol.consent_version, protocol.consent_sha256, now)
-    db.execute("INSERT INTO study VALUES (1, ?, ?, ?, ?, ?, ?, ?)", row)
-    db.execute("INSERT INTO states (state, at) VALUES ('draft', ?)", [now])
-    for condition in protocol.conditions:
-        sql = "INSERT INTO conditions (name, settings) VALUES (?, ?)"
-        db.execute(sql, [condition.name, json.dumps(asdict(condition))])
-    common = design.common_questions(len(protocol.questions), protocol.common, protocol.seed)
-    for place, asked in enumerate(protocol.questions):
-        sql = "INSERT INTO questions (question, answer, common) VALUES (?, ?, ?)"
-        db.execute(sql, [asked.question, asked.answer, int(place in common)])
-    known = [("practice", protocol.practice)] if protocol.practice else []
-    for kind, worked in [*known, *(("check", check) for check in protocol.checks)]:
-        wanted = (worked.forgotten, worked.entailment, worked.trust)
-        _item(db, kind, worked.question, worked.answer, worked.reply, "protocol", (None, None), wanted)
-
-
-def _item(db: Database, kind: str, question, answer, reply, source, place, wanted=(None, None, None)) -> None:
-    values = [kind, *place, question, answer, reply, sha256(reply), source, stamp(datetime.now(UTC)), *wanted]
-    db.execute(
-        "INSERT INTO items (kind, question_id, condition_id, question, answer, reply, sha256, source, frozen, "
-        "expect_forgotten, expect_entailment, expect_trust) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        values,
-    )
-
-
-def _fix_lists(db: Database, protocol: Protocol) -> None:
-    common = design.common_questions(len(protocol.questions), protocol.common, protocol.seed)
-    lists = design.latin_square(len(protocol.questions), len(protocol.conditions), common, protocol.seed)
-    sql = "SELECT question_id, condition_id, id, reply, sha256 FROM items WHERE kind = 'main'"
-    items = {}
-    for question, condition, item, reply, digest in db.execute(sql):
-        if sha256(reply) != digest:
-            raise Failed(f"The frozen reply {item} is not what was frozen; the file was changed from outside.")
-        items[question, condition] = item
-    for number, made in enumerate(lists, 1):
-        for question, condition in made.items():  # ids count from 1, places from 0
-            db.execute("INSERT INTO list_items VALUES (?, ?)", [number, items[question + 1, condition + 1]])
-
-
 def _only(db: Database, state: str, what: str) -> None:
     found = db.execute("SELECT state FROM state").fetchone()[0]
     if found != state:
@@ -381,33 +307,6 @@ def _to(db: Database, state: str) -> None:
     if now not in before:
         raise BadInput(f"The study is {now}, so it can't become {state} now.")
     db.execute("INSERT INTO states (state, at) VALUES (?, ?)", [state, stamp(datetime.now(UTC))])
-
-
-# ---------------------------------------------------------------- codes, times
-
-
-def _letters(count: int) -> str:
-    return "".join(secrets.choice(ALPHABET) for _ in range(count))
-
-
-def shown(code: str) -> str:
-    """A code as it is read: in groups of four."""
-    return "-".join(code[i : i + 4] for i in range(0, len(code), 4))
-
-
-def plain(code: str) -> str:
-    """A code as it was meant: groups, small letters and look-alikes don't matter. "" where it can't be one."""
-    text = code[:64].upper().translate(str.maketrans("OIL", "011"))
-    text = "".join(letter for letter in text if letter in ALPHABET)
-    return text if len(text) == 12 else ""
-
-
-def hashed(code: str) -> str:
-    return hashlib.sha256(plain(code).encode()).hexdigest()
-
-
-def stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def facts(study: Study) -> Mapping[str, Any]:

@@ -14,8 +14,10 @@ from sqlite_utils import Database
 from unedit_gui.errors import BadInput
 
 from . import design
+from .codes import hashed
+from .database import stamp
 from .protocol import DEMOGRAPHICS, sha256
-from .store import Study, hashed, stamp
+from .store import Study
 
 MAX_COMMENT = 4000  # characters
 CONSENT, ABOUT, INSTRUCTIONS, PRACTICE, ITEM, THANKS = "consent", "about", "instructions", "practice", "item", "thanks"
