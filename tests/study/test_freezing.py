@@ -27,6 +27,8 @@ def test_each_condition_answers_with_its_own_edits(folder, tmp_path, capsys):
     asked = [[{"role": "user", "content": question}]] * 2
     before, after = bench.chat(asked, [(), stack], max_new_tokens=64)
     assert frozen["before", question] == before.text.strip() and frozen["after", question] == after.text.strip()
+    (source,) = study.sources("after")
+    assert source.endswith(f"edit {stack[0].id}") and bench.model.fingerprint[:12] in source
     study.disconnect()
 
 

@@ -6,6 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.study.conftest import CONDITIONS, METHODS, Person, protocol, replies
+from unedit_gui.study import taking
 from unedit_gui.study.serving import standalone
 from unedit_gui.study.store import Study
 
@@ -204,6 +205,50 @@ def test_hostile_forms_get_a_sentence(study, person):
     row = study.judgements()[-1]
     assert row["comment"] == "ok" and row["focus_seconds"] is None
     assert visitor.browser.post("/study/item/1", content=b"a" * 70_000).status_code == 413
+    many = "&".join(f"a{n}=1" for n in range(500))
+    assert visitor.browser.post("/study/item/1", content=many).status_code == 413
+
+
+@pytest.mark.parametrize("path", ["item/x", "item/-1", "item/0", f"item/{'9' * 30}", "item/1e3", "look/%00", "item/1/"])
+def test_odd_addresses_are_a_page_in_plain_words(study, person, path):
+    visitor = person().to_the_items()
+    visitor.browser.follow_redirects = False
+    for answer in (visitor.send(path, forgotten="0"), visitor.get(path)):
+        assert answer.status_code in (404, 405), path
+        assert "<h1>" in answer.text and "detail" not in answer.text
+
+
+def test_nobody_answers_what_they_were_not_shown(study, person):
+    visitor = person().to_the_items()
+    visitor.send("item/3", forgotten="0")
+    assert visitor.at == "item/1"
+    assert not [row for row in study.judgements() if row["position"]]
+
+
+def test_what_the_file_refuses_is_not_told_in_its_words(study, person, monkeypatch):
+    """The file's own complaints name tables; participants have no use for them."""
+    visitor = person().to_the_items()
+
+    def refuse(*_):
+        with study.writing() as db:
+            db.execute("UPDATE judgements SET trust = 1")
+
+    monkeypatch.setattr(taking, "answer", refuse)
+    visitor.send(forgotten="0")
+    assert visitor.page.status_code == 409 and "judgements" not in visitor.page.text
+    assert "load" in visitor.page.text
+
+
+def test_behind_a_proxy_every_address_keeps_to_its_path(study):
+    """The server hands on the whole path and says which part of it the proxy took off."""
+    app = standalone(lambda: [study])
+    browser = TestClient(app, root_path="/lab", base_url="http://inside:8080", follow_redirects=False)
+    found = [browser.get(path) for path in ("/lab/", "/lab/study", f"/lab/study/j/{study.invite(1)[0]}")]
+    assert [answer.headers["location"] for answer in found] == ["/lab/study/", "/lab/study/", "/lab/study/next"]
+    assert "Path=/lab/study" in found[-1].headers["set-cookie"]
+    page = browser.get("/lab/study/consent").text
+    links = re.findall(r'(?:href|src|action)="(.*?)"', page)
+    assert len(links) > 4 and all(link.startswith(("/lab/study/", "data:", "#")) for link in links)
 
 
 def test_pages_keep_to_themselves(study, person):

@@ -1,7 +1,10 @@
 """The study's file: what is frozen, what is refused, what is left of somebody who withdraws."""
 
 import sqlite3
+import subprocess
+import sys
 import threading
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,10 +13,14 @@ from tests.study.conftest import CONDITIONS, protocol, replies
 from unedit_gui.errors import BadInput, Failed
 from unedit_gui.study import taking
 from unedit_gui.study.codes import plain, shown
+from unedit_gui.study.export import analysis_of
+from unedit_gui.study.folder import Studies
 from unedit_gui.study.freezing import freeze, from_csv
 from unedit_gui.study.results import COLUMNS
 from unedit_gui.study.store import Study
 from unedit_gui.study.taking import Given
+from unedit_gui.study.visits import Shelf
+from unedit_gui.workspace import Workspace
 
 
 def seated(study, now=None):
@@ -78,6 +85,22 @@ def test_a_reply_that_was_changed_from_outside_is_found_at_opening(draft):
     assert draft.state == "draft"
 
 
+@pytest.mark.parametrize(
+    "change", ["UPDATE items SET reply = 'nicer' WHERE kind = 'main'", "UPDATE study SET protocol = '{}'"]
+)
+def test_what_was_changed_from_outside_is_found_before_it_is_analysed(study, change):
+    answered(study)
+    study.close()
+    study.disconnect()
+    with sqlite3.connect(study.path) as db:
+        db.execute("DROP TRIGGER items_keeps")
+        db.execute("DROP TRIGGER study_keeps")
+        db.execute(change)
+    db.close()
+    with pytest.raises(Failed, match="changed from outside"):
+        analysis_of(Study(study.path))
+
+
 def test_freezing_goes_on_where_it_broke_off(draft):
     asked = []
 
@@ -93,6 +116,22 @@ def test_freezing_goes_on_where_it_broke_off(draft):
     asked.pop()
     assert freeze(draft, write, batch=2) == 2
     assert draft.missing() == [] and asked[-1][1] == CONDITIONS[1]
+
+
+def test_replies_of_one_condition_come_from_the_same_edits(draft):
+    """A freeze that was broken off must not go on with an edit that was made anew under the same name."""
+
+    def write(questions, condition):
+        if draft.missing()[0][0] != questions[0] or len(draft.missing()) < 8:
+            raise KeyboardInterrupt
+        return ["a"] * len(questions)
+
+    with pytest.raises(KeyboardInterrupt):
+        freeze(draft, write, batch=2, sources={name: "edit 1" for name in CONDITIONS})
+    with pytest.raises(BadInput, match=f"{CONDITIONS[0]}.*edit 1.*edit 2"):
+        freeze(draft, lambda q, c: ["b"] * len(q), sources={name: "edit 2" for name in CONDITIONS})
+    assert len(draft.missing()) == 6
+    assert freeze(draft, lambda q, c: ["b"] * len(q), sources={CONDITIONS[0]: "edit 1", CONDITIONS[1]: "edit 2"}) == 6
 
 
 def test_a_model_that_says_nothing_is_judged_as_such(draft):
@@ -173,6 +212,40 @@ def test_answers_can_be_neither_overwritten_nor_deleted(study):
     assert len(study.judgements()) == 5
 
 
+@pytest.mark.parametrize("ours", [True, False])
+def test_replacing_is_no_way_around_it(study, ours):
+    """INSERT OR REPLACE deletes without asking a trigger, unless that is asked for; other programs don't ask."""
+    answered(study)
+    with study.reading() as db:
+        before = list(db.conn.iterdump())
+    values = "id, rater, item, revision, 0, NULL, NULL, 'forged', shown_at, submitted_at, focus_seconds, nonce"
+    forgeries = [
+        f"INSERT OR REPLACE INTO judgements SELECT {values} FROM judgements",
+        "INSERT OR REPLACE INTO consents SELECT rater, 'forged', sha256, at FROM consents",
+        "INSERT OR REPLACE INTO demographics SELECT rater, field, revision, 'forged', at FROM demographics",
+        "INSERT OR REPLACE INTO study SELECT id, 'forged', key, protocol, protocol_sha256, consent_version, "
+        "consent_sha256, created FROM study",
+    ]
+    for forgery in forgeries:
+        if ours:
+            with suppress(BadInput), study.writing() as db:
+                db.execute(forgery)
+        else:
+            with closing(sqlite3.connect(study.path)) as db, suppress(sqlite3.IntegrityError), db:
+                db.execute(forgery)
+    with study.reading() as db:
+        assert list(db.conn.iterdump()) == before
+
+
+def test_one_form_answers_one_item(study):
+    """The same form sent for another item is not that item's answer already."""
+    rater = seated(study)
+    for position in (1, 2):
+        taking.answer(study, rater, position, Given(0), "form")
+        taking.answer(study, rater, position, Given(0), "form")
+    assert [row["position"] for row in study.judgements()] == [1, 2]
+
+
 def test_who_withdraws_leaves_counts_alone(study):
     stays, goes = answered(study), answered(study, 3)
     study.erase(goes)
@@ -187,6 +260,33 @@ def test_who_withdraws_leaves_counts_alone(study):
     study.disconnect()
     for file in study.path.parent.iterdir():
         assert b"secret" not in file.read_bytes() and stays.encode() not in file.read_bytes()
+
+
+def test_what_another_program_kept_in_the_journal_goes_with_the_next_call(study):
+    goes = answered(study, 3)
+    with closing(sqlite3.connect(study.path)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM judgements").fetchone()  # the journal can't be emptied as long as it reads
+        study.erase(goes)
+        assert study.judgements() == []
+    study.status()
+    for file in study.path.parent.iterdir():
+        assert b"secret" not in file.read_bytes() and goes.encode() not in file.read_bytes()
+
+
+def test_what_a_killed_program_left_in_the_journal_goes_when_the_file_is_next_used(study, tmp_path):
+    goes = answered(study, 3)
+    study.disconnect()
+    code = (
+        "import os, sys; from unedit_gui.study.store import Study; study = Study(sys.argv[1]); study.state; "
+        "study._scrub = lambda: None; study.erase(sys.argv[2]); os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(study.path), goes]).returncode == 9
+    journal = study.path.with_name(f"{study.path.name}-wal")
+    assert journal.stat().st_size
+    study.status()
+    assert not journal.stat().st_size
+    assert goes.encode() not in study.path.read_bytes()
 
 
 def test_codes_are_not_kept_and_read_as_they_are_written_down(study):
@@ -252,6 +352,27 @@ def test_a_damaged_file_and_a_missing_one_are_told_in_a_sentence(tmp_path):
         Study(tmp_path / "bad.sqlite").judgements()
     with pytest.raises(BadInput, match="There is no study 'none'"):
         Study(tmp_path / "none.sqlite")
+
+
+def test_a_server_finds_the_study_that_took_the_place_of_a_draft(tmp_path):
+    """Another program replaces a draft whose file this one holds open; neither file harms the other."""
+    here, there = (Studies(Workspace(tmp_path)) for _ in range(2))
+    here.create("trial", protocol(title="Old"))
+    (code,) = there.get("trial").invite(1)
+    shelf = Shelf(here.all)
+    assert shelf.find(code)[0].protocol.title == "Old"
+    new = there.create("trial", protocol(title="New"), replace=True)
+    here_again = here.get("trial")
+    assert here_again.protocol.title == "New"
+    new.add_replies(replies(new.protocol), "test")
+    new.open()
+    assert shelf.find(new.invite(1)[0])[0].state == "open"
+    assert shelf.find(code) is None
+    assert len([p for p in new.path.parent.iterdir() if p.suffix == ".sqlite"]) == 1
+    with new.reading() as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    for study in (new, here_again):
+        study.disconnect()
 
 
 def test_a_study_is_made_once(tmp_path):

@@ -15,6 +15,8 @@ from .codes import letters
 from .database import stamp
 from .protocol import Protocol, sha256
 
+_CHANGED = "the file was changed from outside"
+
 
 def fill(db: Database, name: str, protocol: Protocol) -> None:
     text, now = protocol.to_json(), stamp(datetime.now(UTC))
@@ -46,12 +48,18 @@ def add_item(db: Database, kind: str, question, answer, reply, source, place, wa
 def fix_lists(db: Database, protocol: Protocol) -> None:
     common = design.common_questions(len(protocol.questions), protocol.common, protocol.seed)
     lists = design.latin_square(len(protocol.questions), len(protocol.conditions), common, protocol.seed)
-    sql = "SELECT question_id, condition_id, id, reply, sha256 FROM items WHERE kind = 'main'"
-    items = {}
-    for question, condition, item, reply, digest in db.execute(sql):
-        if sha256(reply) != digest:
-            raise Failed(f"The frozen reply {item} is not what was frozen; the file was changed from outside.")
-        items[question, condition] = item
+    sql = "SELECT question_id, condition_id, id FROM items WHERE kind = 'main'"
+    items = {(question, condition): item for question, condition, item in db.execute(sql)}
     for number, made in enumerate(lists, 1):
         for question, condition in made.items():  # ids count from 1, places from 0
             db.execute("INSERT INTO list_items VALUES (?, ?)", [number, items[question + 1, condition + 1]])
+
+
+def verify(db: Database) -> None:
+    """Raises Failed unless protocol, consent text and frozen replies are those whose hashes were stored with them."""
+    told, digest, consent = db.execute("SELECT protocol, protocol_sha256, consent_sha256 FROM study").fetchone()
+    if sha256(told) != digest or sha256(json.loads(told)["consent"]) != consent:
+        raise Failed(f"The protocol is not the one that was stored; {_CHANGED}.")
+    for item, reply, digest in db.execute("SELECT id, reply, sha256 FROM items"):
+        if sha256(reply) != digest:
+            raise Failed(f"The frozen reply {item} is not what was frozen; {_CHANGED}.")

@@ -59,20 +59,24 @@ def transaction(db: Database, migrations: Migrations) -> Iterator[Database]:
         raise
 
 
+class Refused(BadInput):
+    """A constraint or a trigger said no. Its words name tables, so they are not for participants."""
+
+
 @contextmanager
 def worded(path: Path, what: str, refused: str, damaged: str) -> Iterator[None]:
     """Turns what SQLite and the disk say into one sentence.
 
     Args:
         what: what the file holds, with its verb: "The study is".
-        refused: what a constraint's refusal is called; it raises BadInput, everything else Failed.
+        refused: what a constraint's refusal is called; it raises Refused, everything else Failed.
         damaged: what is to be done about a file that is no such database.
     """
     subject = what.rpartition(" ")[0]
     try:
         yield
     except sqlite3.IntegrityError as error:
-        raise BadInput(f"{refused}: {error}.") from error
+        raise Refused(f"{refused}: {error}.") from error
     except sqlite3.OperationalError as error:
         if "locked" in str(error) or "busy" in str(error):
             raise Failed(f"{what} busy: another program holds {path.name}; try again.") from error

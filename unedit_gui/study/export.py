@@ -58,6 +58,7 @@ def contrast_of(study: Study) -> Contrast | None:
 def analysis_of(study: Study, peek: bool = False) -> Analysis:
     """A study's figures. BadInput while it isn't closed, unless `peek`, and where there is nothing to analyse."""
     _unblinded(study, peek)
+    study.verify()
     rows = study.judgements()
     contrast = contrast_of(study)
     judged = {row["condition"] for row in rows if row["condition"]}

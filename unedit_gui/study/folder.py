@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +59,10 @@ class Studies:
             if old.state != "draft":
                 raise BadInput(f"{name!r} is {old.state}, no draft any more; nothing of it can be changed.")
             self._forget(path)
-            self._workspace.discard(path)
+            trashed = self._workspace.discard(path)
+            for journal in ("-wal", "-shm"):  # a server holds them: beside the new file they would be read into it
+                with suppress(FileNotFoundError):
+                    shutil.move(f"{path}{journal}", f"{trashed}{journal}")
         return self._keep(Study.create(path, name, protocol))
 
     def example(self, name: str) -> Study:
@@ -82,6 +87,8 @@ class Studies:
         return self._workspace.studies_dir / f"{safe_name(name)}.sqlite"
 
     def _at(self, path: Path) -> Study:
+        if path in self._open and self._open[path].replaced:
+            self._forget(path)
         if path not in self._open:
             self._open[path] = Study(path)
         return self._open[path]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -19,16 +19,33 @@ from .protocol import Condition
 from .store import Study
 
 COLUMNS = ("question", "condition", "reply")
+HERE = "written here"
 NOTHING = "(There was no reply.)"  # what participants judge where a model said nothing
 
 Write = Callable[[Sequence[str], Condition], Sequence[str]]
 
 
-def freeze(study: Study, write: Write, batch: int = 8, job: Job | None = None) -> int:
-    """Freeze what is missing; `write(questions, condition)` gives the replies. Returns how many were added."""
+def freeze(
+    study: Study,
+    write: Write,
+    batch: int = 8,
+    job: Job | None = None,
+    sources: Mapping[str, str] | None = None,
+) -> int:
+    """Freeze what is missing; `write(questions, condition)` gives the replies. Returns how many were added.
+
+    sources: what writes, by condition: it is noted with each reply. BadInput where a condition's replies were begun
+    by something else (an edit that was made anew under the same name): half a condition each is no condition.
+    """
     job = job or Job("freeze")
     conditions = {condition.name: condition for condition in study.protocol.conditions}
-    missing = study.missing()
+    missing, sources = study.missing(), sources or {}
+    for name in dict.fromkeys(name for _, name in missing):
+        if others := study.sources(name) - {sources.get(name, HERE)}:
+            raise BadInput(
+                f"Some replies of {name!r} are frozen already, from {min(others)}; the rest would be from "
+                f"{sources.get(name, HERE)}. Use the same, or begin again with `study create --replace`."
+            )
     job.progress("Writing replies", 0, len(missing))
     done = 0
     for name, pairs in groupby(missing, key=lambda pair: pair[1]):
@@ -37,7 +54,7 @@ def freeze(study: Study, write: Write, batch: int = 8, job: Job | None = None) -
             part = questions[start : start + batch]
             replies = write(part, conditions[name])
             rows = [(q, name, reply.strip() or NOTHING) for q, reply in zip(part, replies, strict=True)]
-            study.add_replies(rows, "written here")
+            study.add_replies(rows, sources.get(name, HERE))
             done += len(part)
             job.progress("Writing replies", done, len(missing))
             job.breathe()

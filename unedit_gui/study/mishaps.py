@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from unedit_gui.errors import BadInput, UneditError
 
 from . import taking
+from .database import Refused
 from .visits import base, render
 
 
@@ -54,6 +56,9 @@ def say_errors(app: FastAPI) -> None:
 
     @app.exception_handler(UneditError)
     def refused(request: Request, error: UneditError):
+        if isinstance(error, Refused):
+            text = "That could not be stored. Please load the page again; what you gave before is kept."
+            return say(request, "That did not work", text, 409, "next")
         if isinstance(error, BadInput):
             return say(request, "That did not work", str(error), 409, "next")
         text = "Your answer could not be stored just now. Please go back and send it again."
@@ -64,7 +69,10 @@ def say_errors(app: FastAPI) -> None:
         text = "There is no such page." if error.status_code == 404 else "That is not possible here."
         return say(request, "Not found", text, error.status_code, "")
 
-    @app.exception_handler(422)
+    @app.exception_handler(RequestValidationError)
+    def odd(request: Request, _error):  # an address with something in it that is no number of an item
+        return say(request, "Not found", "There is no such page.", 404, "next")
+
     @app.exception_handler(Exception)
     def failed(request: Request, _error):
         return say(request, "That did not work", "Something went wrong here. Please try again.", 500, "next")

@@ -9,8 +9,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request
+from fastapi import Path as Number
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
@@ -18,17 +20,19 @@ from unedit_gui.errors import BadInput
 
 from . import taking
 from .mishaps import Foreign, Gone, Shut, say_errors
-from .protocol import DEMOGRAPHICS
+from .protocol import DEMOGRAPHICS, MOST
 from .store import Study
 from .visits import COOKIE, HEADERS, Shelf, Visit, base, read_form, render, seated
 from .wording import ANCHORS, GONE, LABELS, QUESTIONS
 
+Place = Annotated[int, Number(ge=1, le=2 * MOST)]  # of an item, in its address
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
 
 def participant_app(studies: Callable[[], Sequence[Study]]) -> FastAPI:
     """The pages, to be mounted under a path (`/study`) or served alone. `studies` says which there are."""
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    # redirect_slashes would tell the address that a proxy asked for, which participants may not reach.
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     shelf = Shelf(studies)
     files = {
         "page.css": ("text/css", (ASSETS / "study.css").read_text("utf-8")),
@@ -132,8 +136,7 @@ def participant_app(studies: Callable[[], Sequence[Study]]) -> FastAPI:
 
     def item(visit: Visit, position: int, status: int = 200, told: str = "") -> Response:
         at = taking.where(visit.study, visit.rater)
-        # Nobody jumps ahead: an item is seen when those before it were answered.
-        if at.step in (taking.PRACTICE, taking.ITEM) and position > at.position:
+        if _ahead(at, position):
             return visit.go(_path(visit, at))
         found = taking.show(visit.study, visit.rater, position)
         if found is None:
@@ -196,14 +199,14 @@ def participant_app(studies: Callable[[], Sequence[Study]]) -> FastAPI:
         return visit.page("notes", "After the practice", item=found, worked=worked, gone=gone)
 
     @app.get("/item/{position}")
-    def one_item(position: int, visit: Visit = participant):
-        return item(visit, position) if position > 0 else visit.go("next")
+    def one_item(position: Place, visit: Visit = participant):
+        return item(visit, position)
 
     @app.post("/item/{position}")
-    def judged(position: int, visit: Visit = participant):
-        if position < 1:
-            return visit.go("next")
+    def judged(position: Place, visit: Visit = participant):
         at = taking.where(visit.study, visit.rater)
+        if _ahead(at, position):
+            return visit.go(_path(visit, at))
         refused = take(visit, position)
         if refused:
             return refused
@@ -263,6 +266,11 @@ def _path(visit: Visit, at: taking.Where | None = None) -> str:
     at = at or taking.where(visit.study, visit.rater)
     paths = {taking.ABOUT: "about-you", taking.ITEM: f"item/{at.position}"}
     return paths.get(at.step, at.step)
+
+
+def _ahead(at: taking.Where, position: int) -> bool:
+    """Nobody jumps ahead: an item is seen, and judged, when those before it were answered."""
+    return at.step != taking.THANKS and (at.step not in (taking.PRACTICE, taking.ITEM) or position > at.position)
 
 
 def _consented(visit: Visit) -> bool:

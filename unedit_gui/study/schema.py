@@ -181,6 +181,32 @@ def create_study(db: Database) -> None:
         _refuse(db, f"{table}_open", f"INSERT ON {table}", shut, "the study is not open")
 
 
+# What makes a row of a table that row.
+_KEYS = {
+    "study": ("id",), "states": ("id",), "conditions": ("id", "name"), "questions": ("id", "question"),
+    "items": ("id", "question_id condition_id"), "list_items": ("list item",), "tombstones": ("id",),
+    "raters": ("rater", "code_sha256", "thanks"), "consents": ("rater",), "demographics": ("rater field revision",),
+    "milestones": ("rater name",), "seats": ("rater", "number"), "assignments": ("rater item", "rater position"),
+    "showings": ("rater item",), "judgements": ("id", "rater item revision", "rater nonce"),
+}  # fmt: skip
+# Written with INSERT OR IGNORE, because whichever of two requests comes second has nothing to add.
+_ONCE = ("consents", "milestones", "showings")
+
+
+@migrations()
+def refuse_replacing(db: Database) -> None:
+    # INSERT OR REPLACE deletes the row in its way, and asks no trigger about that unless recursive_triggers is on.
+    for table, keys in _KEYS.items():
+        same = " OR ".join(f"({' AND '.join(f'{column} = NEW.{column}' for column in key.split())})" for key in keys)
+        there = f"EXISTS (SELECT 1 FROM {table} WHERE {same})"
+        if table in _ONCE:
+            db.execute(
+                f"CREATE TRIGGER {table}_once BEFORE INSERT ON {table} WHEN {there} BEGIN SELECT RAISE(IGNORE); END"
+            )
+        else:
+            _refuse(db, f"{table}_once", f"INSERT ON {table}", there, f"{table} is kept as it was given")
+
+
 def _refuse(db: Database, name: str, event: str, when: str, text: str) -> None:
     condition = f"WHEN {when} " if when else ""
     db.execute(f"CREATE TRIGGER {name} BEFORE {event} {condition}BEGIN SELECT RAISE(ABORT, '{text}'); END")

@@ -26,7 +26,7 @@ def standalone(studies: Callable[[], Sequence[Study]], password: str = "") -> St
     def home(request):
         return RedirectResponse(f"{base(request)}{MOUNT}/", 303)
 
-    routes = [Route("/", home), Mount(MOUNT, participant_app(studies))]
+    routes = [Route("/", home), Route(MOUNT, home), Mount(MOUNT, participant_app(studies))]
     if password:
         from .watch import watch_app
 

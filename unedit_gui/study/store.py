@@ -22,8 +22,8 @@ from unedit_gui.errors import BadInput
 
 from . import design
 from .codes import hashed, letters, shown
-from .contents import add_item, fill, fix_lists
-from .database import connect, stamp, transaction, worded
+from .contents import add_item, fill, fix_lists, verify
+from .database import BUSY, connect, stamp, transaction, worded
 from .protocol import Protocol, from_json
 from .results import judgements
 from .schema import PERSONAL, migrations
@@ -42,6 +42,8 @@ class Study:
         self.path = Path(path)
         self._lock = threading.RLock()
         self._db: Database | None = None
+        self._file: tuple[int, int] | None = None  # which file the connection is to
+        self._clean = True  # nothing that was deleted can be left in the journal
         if not self.path.is_file():
             raise BadInput(f"There is no study {self.path.stem!r}; `python -m unedit_gui study list` lists them.")
 
@@ -70,6 +72,14 @@ class Study:
                 self._db.close()
                 self._db = None
 
+    @property
+    def replaced(self) -> bool:
+        """Whether the file that this study was read from is gone, or is another one by now."""
+        try:
+            return self._file not in (None, _identity(self.path))
+        except OSError:
+            return True
+
     # ------------------------------------------------------------ connection
 
     @contextmanager
@@ -86,7 +96,20 @@ class Study:
     def _connected(self) -> Database:
         if self._db is None:
             self._db = connect(self.path)
+            self._file = self._file or _identity(self.path)
+            self._clean = False  # a program may have been killed amid erasing
+        if not self._clean and not self._db.conn.in_transaction:
+            self._scrub()
         return self._db
+
+    def _scrub(self) -> None:
+        """Empty the journal, which still holds what was deleted. While another program reads, it can't be emptied, and
+        the next call tries again."""
+        self._db.execute("PRAGMA busy_timeout = 200")
+        try:
+            self._clean = not self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        finally:
+            self._db.execute(f"PRAGMA busy_timeout = {round(1000 * BUSY)}")
 
     def _worded(self) -> AbstractContextManager[None]:
         damaged = "{path} is damaged or no study ({error})"
@@ -127,6 +150,11 @@ class Study:
         with self.reading() as db:
             return judgements(db)
 
+    def verify(self) -> None:
+        """See `contents.verify`."""
+        with self.reading() as db:
+            verify(db)
+
     # -------------------------------------------------------------- freezing
 
     def missing(self) -> list[tuple[str, str]]:
@@ -140,6 +168,14 @@ class Study:
                     "WHERE i.id IS NULL ORDER BY c.id, q.id"
                 )
             ]
+
+    def sources(self, condition: str) -> set[str]:
+        """What is noted of where the frozen replies of a condition come from."""
+        with self.reading() as db:
+            sql = (
+                "SELECT DISTINCT source FROM items AS i JOIN conditions AS c ON c.id = i.condition_id WHERE c.name = ?"
+            )
+            return {row[0] for row in db.execute(sql, [condition])}
 
     def add_replies(self, replies: Sequence[tuple[str, str, str]], source: str) -> int:
         """Freeze replies, given as (question, condition, reply): text and hash. Returns how many were new.
@@ -172,6 +208,7 @@ class Study:
 
     def open(self) -> None:
         """From draft (everything is fixed from now on) or from paused to open."""
+        self.verify()
         if self.state == "draft" and (missing := self.missing()):
             question, condition = missing[0]
             raise BadInput(
@@ -280,8 +317,9 @@ class Study:
             db.execute("DELETE FROM erasing")
             sql = "INSERT INTO tombstones (day, judgements, finished) VALUES (?, ?, ?)"
             db.execute(sql, [day, given, finished])
-        with self.reading() as db:  # else the journal would still hold what was deleted
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._clean = False
+        with self.reading():  # else the journal would still hold what was deleted until the next call
+            pass
 
 
 _ACTIVITY = """
@@ -307,6 +345,11 @@ def _to(db: Database, state: str) -> None:
     if now not in before:
         raise BadInput(f"The study is {now}, so it can't become {state} now.")
     db.execute("INSERT INTO states (state, at) VALUES (?, ?)", [state, stamp(datetime.now(UTC))])
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def facts(study: Study) -> Mapping[str, Any]:

@@ -191,7 +191,7 @@ def answer(study: Study, rater: str, position: int, given: Given, nonce: str) ->
         found = db.execute(sql, [rater, position]).fetchone()
         if not found:
             raise BadInput("There is no such item; please load the page again.")
-        item = found[0]
+        item, nonce = found[0], f"{position} {nonce}"  # a form answers one item
         sql = "SELECT forgotten, entailment, trust, comment FROM judgements WHERE rater = ? AND nonce IN (?, ? || ?)"
         sent = db.execute(sql, [rater, nonce, nonce, _mark(given)]).fetchall()
         if given.values in sent:

@@ -24,7 +24,7 @@ from .store import Study
 
 COOKIE = "seat"
 _KEPT = 90 * 24 * 3600  # seconds
-_LARGEST = 64 * 1024  # bytes of a form
+_LARGEST, _MOST = 64 * 1024, 100  # bytes and fields of a form
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; "
@@ -54,7 +54,7 @@ class Shelf:
         if not code:
             return None
         study = self._known.get(code[:4])
-        if study is None or not study.path.exists():
+        if study is None or study.replaced:
             self._known = {study.key: study for study in self._studies()}
             study = self._known.get(code[:4])
         rater = taking.rater_of(study, code) if study else None
@@ -101,7 +101,10 @@ async def read_form(request: Request) -> dict[str, str]:
         body += part
         if len(body) > _LARGEST:
             raise HTTPException(413)
-    fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=100)
+    try:
+        fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MOST)
+    except ValueError:
+        raise HTTPException(413) from None
     return {name: values[-1].replace("\0", "") for name, values in fields.items()}
 
 

@@ -202,4 +202,9 @@ class Replies(Edits):
             replies = self.chat(asked, [row] * len(asked), max_new_tokens=max_new_tokens, job=job)
             return [reply.text for reply in replies]
 
-        return freeze(study, write, batch, job)
+        model = f"{self.model.card.label} ({self.model.fingerprint[:12]})"
+        sources = {
+            name: f"{model}, {' on '.join(f'edit {edit.id}' for edit in reversed(row)) or 'unedited'}"
+            for name, row in stacks.items()
+        }
+        return freeze(study, write, batch, job, sources)
