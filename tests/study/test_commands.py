@@ -2,14 +2,19 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
+import urllib.request
+from collections import Counter
 
 import pytest
 import yaml
 
 from tests.study.conftest import protocol, replies, told
 from unedit_gui.cli import main
+from unedit_gui.study.folder import EXAMPLE
+from unedit_gui.study.protocol import load
 
 
 @pytest.fixture
@@ -66,6 +71,31 @@ def test_a_draft_is_replaced_and_nothing_else(study, tmp_path):
 def test_the_example_opens_with_one_command(study):
     found = study("create", "demo", "--example", "--open")[1]
     assert found["state"] == "open" and found["missing"] == 0 and found["balance"]["imbalance"] == 0
+    assert [one["difference"] for one in found["power"]] == [0.3, 0.5, 0.8]
+    by_method = Counter(condition.method for condition in load(EXAMPLE).conditions)
+    assert by_method == {"alphaedit": 2, "memit": 2}
+
+
+def test_a_stranger_takes_part_in_the_example_after_one_command(tmp_path):
+    """From an empty home, without the lab: the command says the link, and the link leads in."""
+    command = [sys.executable, "-m", "unedit_gui", "study", "serve", "--example", "--port", "0"]
+    for _ in range(2):  # the second time it is there already
+        with subprocess.Popen([*command, "--home", tmp_path / "home"], stderr=subprocess.PIPE, text=True) as server:
+            try:
+                said = [server.stderr.readline(), server.stderr.readline()]
+                link = re.search(r"http://127\.0\.0\.1:\d+/study/j/[0-9A-Z-]{14}", said[1])
+                assert link, said
+                opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+                assert "How replies of a computer program read" in opener.open(link[0]).read().decode()
+            finally:
+                server.terminate()
+    assert len(list((tmp_path / "home" / "studies").glob("*.sqlite"))) == 1
+
+
+def test_links_lead_where_serve_listens_unless_told_otherwise(study):
+    study("create", "demo", "--example", "--open")
+    (one,) = study("invite", "demo")[1]["invitations"]
+    assert one["link"] == f"http://127.0.0.1:7870/study/j/{one['code']}"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from fastapi.testclient import TestClient
 from tests.study.played import IMPROVED, PLAIN, play
 from unedit_gui.errors import BadInput
 from unedit_gui.study import taking
-from unedit_gui.study.watch import watch_app
+from unedit_gui.study.watch import MOST_WRONG, watch_app
 
 PASSWORD = "a längeres Wort"
 MEANS = {PLAIN: {"entailment": 2.5, "trust": 3.0}, IMPROVED: {"entailment": 3.5, "trust": 3.6}}
@@ -33,6 +33,21 @@ def test_nothing_is_shown_without_the_password(page):
         assert page.get(path).status_code == 404
     with pytest.raises(BadInput, match="8 or more"):
         watch_app(list, "short")
+
+
+def test_passwords_can_not_be_tried_out(study):
+    """After so many wrong ones nobody is let in for a while, or the right one would still be found by trying."""
+    now = [0.0]
+    page = TestClient(watch_app(lambda: [study], PASSWORD, clock=lambda: now[0]), base_url="http://x.test")
+    right = ("me", PASSWORD.encode())
+    for guess in range(MOST_WRONG):
+        assert page.get("/").status_code == 401  # who is asked for a password has not given a wrong one
+        assert page.get("/", auth=("me", f"guess {guess}")).status_code == 401
+    answer = page.get("/", auth=right)
+    assert answer.status_code == 429 and "Too many" in answer.text and "Rater" not in answer.text
+    assert 0 < int(answer.headers["retry-after"]) <= 60
+    now[0] = 61.0
+    assert page.get("/", auth=right).status_code == 200
 
 
 def test_who_is_where_and_how_full_the_lists_are(page, study):

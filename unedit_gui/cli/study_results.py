@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
 from . import terminal
 from .commands import Session, _check_folder
+
+if TYPE_CHECKING:
+    from ..study.store import Study
 
 _PEEK = "although the study isn't closed (the figures unblind you, and are not final)"
 
@@ -105,20 +108,18 @@ def power(options: argparse.Namespace, session: Session) -> dict[str, Any]:
     }
 
 
-def chances(raters: int, items: int, conditions: int) -> list[dict[str, Any]]:
+def chances(study: Study, raters: int) -> list[dict[str, Any]]:
     """As `power`, for a study that is there; [] for one that can't compare anything."""
-    from ..study.power import beforehand
+    from ..study.power import planned_for
 
-    if raters < 2 or conditions < 2 or items < conditions:
-        return []
-    return [one.to_json() for one in beforehand(raters, items, conditions)]
+    return [one.to_json() for one in planned_for(study.protocol, raters)]
 
 
 def show_chances(found: list[dict[str, Any]]) -> list[str]:
     if not found:
         return ["There is too little to compare for any power."]
     told = ", ".join(f"{one['difference']:g} points: {one['chance']['value']:.0%}" for one in found)
-    return [f"Chance that {found[0]['raters']} raters find a difference between two conditions of {told}."]
+    return [f"Chance that {found[0]['raters']} raters find a difference between conditions of {told}."]
 
 
 def show_power(result: dict[str, Any]) -> str:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from ..study.store import Study
 
 PORT = 7870
+USUAL = 20  # raters, where nobody is invited yet
+EXAMPLE = "example"
 PASSWORD = "UNEDIT_STUDY_PASSWORD"
 
 
@@ -50,17 +52,20 @@ def add(subparsers: Any, common: Callable[[], argparse.ArgumentParser], kind: ty
     one = action("freeze", freeze, show_status, "write or import the replies, once")
     one.add_argument("--replies", metavar="FILE", help="CSV with question, condition, reply (default: by the edits)")
     one.add_argument("--batch", type=int, default=8, metavar="N", help="replies written at once (default 8)")
-    action("open", open_study, show_open, "let participants answer; from then on nothing can be changed")
+    action("open", open_study, show_status, "let participants answer; from then on nothing can be changed")
     action("pause", pause, show_status, "take no answers for the time being")
     action("close", close, show_status, "end the study for good")
     one = action("invite", invite, show_invite, "make codes and links for participants")
     one.add_argument("--count", type=int, default=1, metavar="N")
-    one.add_argument("--url", metavar="ADDRESS", help="where `study serve` is reached, for links")
+    one.add_argument(
+        "--url", metavar="ADDRESS", help="where `study serve` is reached, for links (default: on this computer)"
+    )
     one.add_argument("--out", metavar="FILE", help="codes and links as CSV")
     one = action("serve", serve, show_serve, "serve the participants' pages, without the lab", named=False)
     one.add_argument("--host", default="127.0.0.1", help="default: this computer only")
     one.add_argument("--port", type=int, default=PORT, help=f"default {PORT}; 0: any that is free")
     one.add_argument("--root-path", default="", metavar="PATH", help="what a proxy strips off the address")
+    one.add_argument("--example", action="store_true", help="make and open the example study, and invite yourself")
     one.add_argument("--watch", action="store_true", help="also the researcher's page, under /watch with a password")
     action("status", status, show_status, "where it stands: counts, no conditions")
     one = action("simulate", simulate, show_simulate, "artificial raters, over HTTP, in a copy of the study")
@@ -96,9 +101,7 @@ def create(options: argparse.Namespace, session: Session) -> dict[str, Any]:
     else:
         protocol = load(options.protocol, lambda path: _questions(session, path))
         study = studies.create(options.name, protocol, replace=options.replace)
-    if options.open:
-        study.open()
-    return _status(study)
+    return _opened(study) if options.open else _status(study)
 
 
 def freeze(options: argparse.Namespace, session: Session) -> dict[str, Any]:
@@ -119,14 +122,13 @@ def freeze(options: argparse.Namespace, session: Session) -> dict[str, Any]:
 def open_study(options: argparse.Namespace, session: Session) -> dict[str, Any]:
     """Open a study, or open it again after a pause. Shows how likely it finds a difference, with those invited so far
     (20, where nobody is)."""
-    study = session.bench.studies.get(options.name)
+    return _opened(session.bench.studies.get(options.name))
+
+
+def _opened(study: Study) -> dict[str, Any]:
     study.open()
     told = _status(study)
-    return {**told, "power": study_results.chances(told["invited"] or 20, told["questions"], told["conditions"])}
-
-
-def show_open(result: dict[str, Any]) -> str:
-    return "\n".join([show_status(result), *study_results.show_chances(result["power"])])
+    return {**told, "power": study_results.chances(study, told["invited"] or USUAL)}
 
 
 def pause(options: argparse.Namespace, session: Session) -> dict[str, Any]:
@@ -173,6 +175,8 @@ def show_status(result: dict[str, Any]) -> str:
     if result["raters"]:
         rows = [[r["rater"], r["list"], r["answered"], r["finished"], r["last"][:19]] for r in result["raters"]]
         lines += ["", terminal.table(["rater", "list", "answered", "finished", "last sign (UTC)"], rows)]
+    if "power" in result:
+        lines += study_results.show_chances(result["power"])
     return "\n".join(lines)
 
 
@@ -182,10 +186,10 @@ def invite(options: argparse.Namespace, session: Session) -> dict[str, Any]:
         _check_file(options.out)
         if Path(options.out).exists():
             raise BadInput(f"{options.out} exists already; choose another --out.")
-    address = (options.url or "").rstrip("/")
-    if address and not address.startswith(("http://", "https://")):
+    address = (options.url or f"http://127.0.0.1:{PORT}").rstrip("/")
+    if not address.startswith(("http://", "https://")):
         raise BadInput(f"--url {options.url}: give an address that begins with http:// or https://.")
-    if address and not address.endswith("/study"):
+    if not address.endswith("/study"):
         address += "/study"
     codes = session.bench.studies.get(options.name).invite(options.count)
     rows = [{"code": code, "link": f"{address}/j/{code}"} for code in codes]
@@ -211,9 +215,12 @@ def serve(options: argparse.Namespace, session: Session) -> dict[str, Any]:
 
     told = os.environ.get(PASSWORD, "")
     password = (told or secrets.token_urlsafe(12)) if options.watch else ""
+    code = _example(session) if options.example else ""
 
     def opened(address: str) -> None:
         sys.stderr.write(f"The study is open at {address}  (Ctrl+C ends it)\n")
+        if code:
+            sys.stderr.write(f"Take part in the example: {address}j/{code}\n")
         if password:
             shown = f"the one in ${PASSWORD}" if told else password
             sys.stderr.write(
@@ -223,6 +230,15 @@ def serve(options: argparse.Namespace, session: Session) -> dict[str, Any]:
 
     run(session.bench.studies.all, options.host, options.port, options.root_path, opened, password)
     return {"served": True}
+
+
+def _example(session: Session) -> str:
+    """A code with which to take part in the example study, which is made and opened where it isn't yet."""
+    studies = session.bench.studies
+    study = next((study for study in studies.all() if study.name == EXAMPLE), None) or studies.example(EXAMPLE)
+    if study.state != "open":
+        study.open()
+    return study.invite(1)[0]
 
 
 def show_serve(result: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from unedit_gui import __version__
 from .analysis import Analysis
 from .cells import DRAWS
 from .export import demographics
-from .power import Spread, beforehand
+from .power import Spread, planned_for
 from .store import Study
 from .wording import ANCHORS, GONE, QUESTIONS
 
@@ -116,11 +116,10 @@ def _told(study: Study, analysis: Analysis) -> dict[str, Any]:
 
 
 def _ahead(study: Study, raters: int) -> str:
-    items, conditions = len(study.protocol.questions), len(study.protocol.conditions)
-    if raters < 2 or conditions < 2 or items < conditions:
+    found, spread = planned_for(study.protocol, raters), Spread()
+    if not found:
         return "not defined for so few"
-    spread = Spread()
-    chances = "; ".join(f"{one.difference:g} points {one.chance}" for one in beforehand(raters, items, conditions))
+    chances = "; ".join(f"{one.difference:g} points {one.chance}" for one in found)
     return (
         f"for {raters} evaluators, before the study: {chances} (supposing standard deviations of {spread.rater:g} "
         f"between evaluators, {spread.taste:g} in taste, {spread.item:g} between items and {spread.noise:g} besides)"

@@ -27,7 +27,8 @@ import numpy as np
 
 from ..errors import BadInput
 from .cells import LEVELS
-from .comparisons import ALPHA, PLANNED
+from .comparisons import ALPHA, PLANNED, self_improvement
+from .protocol import Protocol
 from .stat import Stat, undefined, wilson
 
 DIFFERENCES = (0.3, 0.5, 0.8)
@@ -120,6 +121,15 @@ def beforehand(
             p = wilcoxon(np.round(total / pairs, 10), axis=1, method="asymptotic", nan_policy="omit").pvalue
         found.append(Power(raters, items, conditions, difference, wilson(int((p < STRICTEST).sum()), runs)))
     return found
+
+
+def planned_for(protocol: Protocol, raters: int) -> list[Power]:
+    """`beforehand` for a study: its questions, conditions and planned pairs; [] where nothing can be compared."""
+    items, conditions = len(protocol.questions), len(protocol.conditions)
+    if raters < 2 or conditions < 2 or items < conditions:
+        return []
+    contrast = self_improvement({c.name: (c.method, c.targets) for c in protocol.conditions})
+    return beforehand(raters, items, conditions, pairs=len(contrast.pairs) if contrast else 1)
 
 
 def reached(spread: float | None, raters: int, items: int, conditions: int, runs: int = 2000) -> list[Power]:

@@ -9,7 +9,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
+import math
 import secrets
+import threading
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +31,7 @@ from .flags import flagged, is_judgement
 from .store import Study
 
 SHORTEST = 8  # characters of a password
+MOST_WRONG, WHILE = 20, 60.0  # wrong passwords within so many seconds
 EVERY = 20  # seconds until the page loads itself again
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -43,7 +49,37 @@ _pages = Environment(
 )
 
 
-def watch_app(studies: Callable[[], Sequence[Study]], password: str) -> FastAPI:
+class Gate:
+    """Lets in who knows the password, and nobody for a while after MOST_WRONG wrong ones within WHILE seconds.
+
+    The right one as well: else it would still be found by trying. Who asks isn't looked at, because behind a proxy
+    everybody comes from one address; participants aren't held up.
+    """
+
+    def __init__(self, password: str, clock: Callable[[], float]):
+        self._right, self._clock = hashlib.sha256(password.encode()).digest(), clock
+        self._wrong: deque[float] = deque(maxlen=MOST_WRONG)
+        self._lock = threading.Lock()
+
+    def check(self, header: str) -> None:
+        """Raises HTTPException unless the Authorization header holds the password."""
+        given = _given(header)
+        with self._lock:
+            now = self._clock()
+            if given and len(self._wrong) == MOST_WRONG and (left := self._wrong[0] + WHILE - now) > 0:
+                told = {**_HEADERS, "Retry-After": str(math.ceil(left))}
+                raise HTTPException(429, "Too many wrong passwords; wait a minute.", told)
+            if secrets.compare_digest(hashlib.sha256(given).digest(), self._right):
+                return
+            if given:
+                self._wrong.append(now)
+        told = {**_HEADERS, "WWW-Authenticate": 'Basic realm="Study", charset="UTF-8"'}
+        raise HTTPException(401, "A password is needed.", told)
+
+
+def watch_app(
+    studies: Callable[[], Sequence[Study]], password: str, clock: Callable[[], float] = time.monotonic
+) -> FastAPI:
     """The page, to be mounted under a path. BadInput for a password that is too short."""
     if len(password) < SHORTEST:
         raise BadInput(f"The password has {len(password)} characters; take {SHORTEST} or more.")
@@ -51,12 +87,10 @@ def watch_app(studies: Callable[[], Sequence[Study]], password: str) -> FastAPI:
     import scipy.stats  # noqa: F401
     import statsmodels.stats.proportion  # noqa: F401
 
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app, gate = FastAPI(openapi_url=None, docs_url=None, redoc_url=None), Gate(password, clock)
 
     def known(request: Request) -> None:
-        if not secrets.compare_digest(_given(request.headers.get("Authorization", "")), password.encode()):
-            told = {**_HEADERS, "WWW-Authenticate": 'Basic realm="Study", charset="UTF-8"'}
-            raise HTTPException(401, "A password is needed.", told)
+        gate.check(request.headers.get("Authorization", ""))
 
     @app.get("/", dependencies=[Depends(known)])
     def watch():
