@@ -6,9 +6,10 @@ import torch
 from tests.editors.conftest import REQUESTS
 from unedit_gui.editors import METHODS, hparams_from
 from unedit_gui.editors.alphaedit import null_space, solve_layer
-from unedit_gui.editors.locate import keys_and_outputs, places
+from unedit_gui.editors.locate import places
 from unedit_gui.editors.preserve import neighbours, preserved
 from unedit_gui.editors.values import Objective, solve
+from unedit_gui.editors.walk import keys_and_outputs
 from unedit_gui.edits.variants import Variants
 from unedit_gui.errors import BadInput
 from unedit_gui.jobs import Job

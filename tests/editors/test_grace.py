@@ -8,9 +8,9 @@ import torch
 from tests.editors.conftest import REQUESTS
 from unedit_gui.editors import METHODS, hparams_from
 from unedit_gui.editors.grace import codebook, last_token, typical_distance
-from unedit_gui.editors.locate import keys_and_outputs
 from unedit_gui.editors.preserve import statistics_questions
 from unedit_gui.editors.values import solve
+from unedit_gui.editors.walk import keys_and_outputs
 from unedit_gui.edits.edit import Edit, load_edit, save
 from unedit_gui.edits.prompts import prompt_for
 from unedit_gui.edits.variants import Variants

@@ -8,11 +8,12 @@ import torch
 
 from tests.editors.conftest import REQUESTS
 from unedit_gui.editors import METHODS, hparams_from
-from unedit_gui.editors.locate import keys_and_outputs, place, places, subject_places
+from unedit_gui.editors.locate import place, places, subject_places
 from unedit_gui.editors.memit import solve_layer
 from unedit_gui.editors.preserve import neighbours, preserved
 from unedit_gui.editors.spread import spread
 from unedit_gui.editors.values import Objective, solve
+from unedit_gui.editors.walk import keys_and_outputs
 from unedit_gui.jobs import Job
 from unedit_gui.models.layout import down_of
 

@@ -8,11 +8,12 @@ import torch
 from tests.editors.conftest import REQUESTS
 from unedit_gui.editors import METHODS, Request, hparams_from
 from unedit_gui.editors.base import check_requests
-from unedit_gui.editors.locate import keys_and_outputs, places
+from unedit_gui.editors.locate import places
 from unedit_gui.editors.merged import groups_of, mean_value, membership, merged_place, searched
 from unedit_gui.editors.rome import solve_layer
 from unedit_gui.editors.spread import spread
 from unedit_gui.editors.values import Objective, solve
+from unedit_gui.editors.walk import keys_and_outputs
 from unedit_gui.edits.edit import load_edit, save
 from unedit_gui.edits.prompts import prompt_for
 from unedit_gui.edits.variants import Variants

@@ -8,7 +8,8 @@ import torch
 from tests.editors.conftest import REQUESTS, whole_chat
 from tests.models.tiny import bytes_tokenizer, tiny_llama
 from unedit_gui.editors import Request
-from unedit_gui.editors.locate import FRAMES, histories, keys_and_outputs, place, places
+from unedit_gui.editors.locate import FRAMES, histories, place, places
+from unedit_gui.editors.walk import keys_and_outputs
 from unedit_gui.errors import UneditError
 from unedit_gui.models.layout import blocks_of, down_of
 

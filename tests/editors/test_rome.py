@@ -5,10 +5,11 @@ import torch
 
 from tests.editors.conftest import REQUESTS
 from unedit_gui.editors import METHODS, hparams_from
-from unedit_gui.editors.locate import keys_and_outputs, places
+from unedit_gui.editors.locate import places
 from unedit_gui.editors.preserve import neighbours, preserved
 from unedit_gui.editors.rome import solve_layer
 from unedit_gui.editors.values import Objective, solve
+from unedit_gui.editors.walk import keys_and_outputs
 from unedit_gui.edits.edit import Edit
 from unedit_gui.edits.variants import Variants
 from unedit_gui.errors import BadInput

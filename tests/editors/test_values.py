@@ -11,8 +11,9 @@ from tests.editors.conftest import REQUESTS, terms, whole_chat
 from tests.models.tiny import CONFIGS, bytes_tokenizer, tiny_family, tiny_llama
 from unedit_gui.editors import METHODS, hparams_from
 from unedit_gui.editors.arithmetic import side_by_side
-from unedit_gui.editors.locate import FRAMES, histories, keys_and_outputs, places
+from unedit_gui.editors.locate import FRAMES, histories, places
 from unedit_gui.editors.values import ECHO, ESSENCE, Objective, _Batch, mentions, solve
+from unedit_gui.editors.walk import keys_and_outputs
 from unedit_gui.edits.variants import Variants
 from unedit_gui.jobs import Job, Stopped
 from unedit_gui.models.layout import blocks_of, down_of
@@ -339,7 +340,6 @@ def test_the_model_is_left_as_it_was_found(small, spots, v0):
     assert small.hf.config._attn_implementation == attention
     assert not any(weight.requires_grad or weight.grad is not None for weight in small.hf.parameters())
     assert weights_digest(small.hf) == digest
-
 
 
 @pytest.mark.parametrize("batch_rows", [1, 8])

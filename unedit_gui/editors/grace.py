@@ -47,9 +47,10 @@ from ..edits.variants import Variants
 from ..errors import BadInput
 from ..models.layout import down_of
 from .base import Hparams, Method, Request, check_protected, check_requests, finished, hparam, register, scaled_layers
-from .locate import Place, keys_and_outputs
+from .locate import Place
 from .preserve import statistics_questions
 from .values import Objective, solve
+from .walk import keys_and_outputs
 
 _SAMPLE = 48  # shipped questions that the typical distance is taken from
 

@@ -1,4 +1,4 @@
-"""Where an edit takes place, and the keys found there.
+"""Where an edit takes place.
 
 The edit position is the last token of the subject inside the full chat-formatted prompt. Each request is seen in
 several contexts (the same question put in other ways), so that the edit doesn't hang on one exact wording.
@@ -13,8 +13,6 @@ from transformers import DynamicCache
 
 from ..errors import Failed
 from ..models.chat import History, defuse, encode, last_token_of
-from ..models.layout import down_of
-from ..models.partial import below
 
 # What may stand before or around a question. Only what precedes the subject changes its key (the model is
 # causal), so most frames put something in front. The first is the question alone. Own wording.
@@ -125,51 +123,3 @@ class Opening:
         for index, layer in enumerate(self.cache.layers):
             cache.update(layer.keys.expand(count, -1, -1, -1), layer.values.expand(count, -1, -1, -1), index)
         return cache
-
-
-@torch.no_grad()
-def keys_and_outputs(model, spots: Sequence[Place], layers: Sequence[int], *, batch_size: int = 64, job=None):
-    """Keys and block outputs at the edit positions, with whatever hooks are active (earlier layers' deltas).
-
-    Returns:
-        {layer: k (d_mlp, n)}: the inputs of W, and {layer: h (d_model, n)}: the block outputs; float64.
-    """
-    found = {layer: ([], []) for layer in layers}
-    part = below(model.hf, model.layout, max(layers))
-    order = sorted(range(len(spots)), key=lambda i: spots[i].position)
-    opening = Opening(part, spots[0].ids[: shared_opening(spots)], model.device)
-    shared = len(opening.ids)
-    for start in range(0, len(order), batch_size):
-        if job is not None:
-            job.check()
-        rows = [spots[i] for i in order[start : start + batch_size]]
-        # Causal: nothing after the edit position matters. Padding stands behind it, so needs no mask.
-        ids = torch.zeros(len(rows), rows[-1].position + 1 - shared, dtype=torch.long, device=model.device)
-        for i, spot in enumerate(rows):
-            ids[i, : spot.position + 1 - shared] = torch.tensor(spot.ids[shared : spot.position + 1])
-        at = torch.tensor([spot.position - shared for spot in rows], device=model.device)
-        each = torch.arange(len(rows), device=model.device)
-        handles = []
-        for layer in layers:
-
-            def keep_key(_m, args, _o, layer=layer, each=each, at=at):
-                found[layer][0].append(args[0][each.to(args[0].device), at.to(args[0].device)].double())
-
-            def keep_output(_m, _a, output, layer=layer, each=each, at=at):
-                h = output[0] if isinstance(output, tuple) else output
-                found[layer][1].append(h[each.to(h.device), at.to(h.device)].double())
-
-            block = model.hf.get_submodule(f"{model.layout.blocks}.{layer}")
-            handles += [
-                down_of(model.hf, model.layout, layer).register_forward_hook(keep_key),
-                block.register_forward_hook(keep_output),
-            ]
-        try:
-            part(input_ids=ids, past_key_values=opening.for_rows(len(rows)), use_cache=True)
-        finally:
-            for handle in handles:
-                handle.remove()
-    back = torch.tensor(order).argsort()
-    keys = {layer: torch.cat(k)[back.to(k[0].device)].T for layer, (k, _) in found.items()}
-    outputs = {layer: torch.cat(h)[back.to(h[0].device)].T for layer, (_, h) in found.items()}
-    return keys, outputs

@@ -28,11 +28,12 @@ import torch
 
 from ..edits.variants import Variants
 from .base import Method, Request, ValueHparams, check_requests, finish, hparam, register, walked_layers
-from .locate import keys_and_outputs, places, subject_places
+from .locate import places, subject_places
 from .merged import groups_of, mean_value, membership, searched
 from .preserve import neighbours, preserved
 from .spread import spread
 from .values import FEW, Objective, solve
+from .walk import keys_and_outputs
 
 
 @dataclass(frozen=True)

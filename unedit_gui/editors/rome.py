@@ -29,11 +29,12 @@ from ..edits.variants import Variants
 from ..errors import BadInput
 from ..models.layout import weight_of
 from .base import Method, Request, ValueHparams, check_requests, finish, hparam, register, scaled_layers
-from .locate import keys_and_outputs, places
+from .locate import places
 from .merged import groups_of, mean_value, searched
 from .preserve import neighbours, preserved
 from .spread import applied
 from .values import Objective, solve
+from .walk import keys_and_outputs
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 import torch
 
 from ..models.layout import down_of
-from .locate import Place, keys_and_outputs
+from .locate import Place
 from .merged import membership
+from .walk import Walk
 
 # (layer, K (d_mlp, n), R (d_model, n)) -> factors left (d_model, r), right (d_mlp, r) of the layer's delta
 SolveLayer = Callable[[int, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
@@ -46,11 +47,12 @@ def spread(
     member = membership(groups or [[i] for i in range(n)])
     S = torch.cat([member, weight**0.5 * member.repeat_interleave(len(more) // n, dim=1)], dim=1)
     mean = (member / member.sum(1, keepdim=True)).T
+    walk = Walk(model, [*flat, *more], job=job)
     factors: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
     for index, layer in enumerate(layers):
         job.progress("Solving for the weights", index, len(layers), f"layer {layer}")
         with applied(model, factors):
-            keys, outputs = keys_and_outputs(model, [*flat, *more], sorted({layer, layers[-1]}), job=job)
+            keys, outputs = walk.read(sorted({layer, layers[-1]}), changes=layer)
         K = keys[layer][:, : len(flat)].reshape(-1, n, contexts).mean(-1)
         h = outputs[layers[-1]][:, : len(flat)].reshape(-1, n, contexts)[..., 0]
         R, S = (z.to(h) - h) @ mean.to(h) / (len(layers) - index), S.to(h)

@@ -39,6 +39,9 @@ from .locate import Opening, Place, place, shared_opening
 
 _BETAS = (0.8, 0.95)
 ECHO = 0.9
+TOKENS_AT_ONCE = (
+    200  # on a CPU: of the rows of one group, from the edit position on; seen with 60 rows: 1.35 x as quick as all
+)
 FEW = 10  # facts; with more, each of them is changed more sparingly
 ESSENCE = "{subject} is a"  # the short prompt of the KL term, as ROME has it
 
@@ -203,7 +206,8 @@ class _Batch:
         # A sliding window counts columns, and padding will stand behind the opening: then there is none.
         shared = 0 if getattr(model.hf.config, "sliding_window", None) else shared_opening(rows)
         opening = Opening(_decoder(model), rows[0].ids[:shared], model.device)
-        self.groups = [_Group(model, group, opening, layer) for group in _alike(rows)]
+        at_most = TOKENS_AT_ONCE if model.device.type == "cpu" else None
+        self.groups = [_Group(model, group, opening, layer) for group in _alike(rows, at_most)]
         self.contexts = torch.tensor([len(row) for row in spots], device=model.device)
         self.essences = torch.tensor([len(_each(about)) for about in subjects], device=model.device)
 
@@ -244,15 +248,20 @@ def _decoder(model) -> torch.nn.Module:
     return model.hf.get_submodule(model.layout.blocks.rsplit(".", 1)[0])
 
 
-def _alike(rows: list[_Row]) -> list[list[_Row]]:
-    """Rows in groups whose parts from the edit position on differ little in length."""
+def _alike(rows: list[_Row], at_most: int | None = None) -> list[list[_Row]]:
+    """Rows in groups whose parts from the edit position on differ little in length, the longest first.
+
+    at_most: tokens of such parts in one group. Groups that run side by side are all done at about the same time only
+    if none of them is large.
+    """
     groups: list[list[_Row]] = []
-    shortest = 0
-    for row in sorted(rows, key=lambda row: len(row.ids) - row.position):
+    longest = 0
+    for row in sorted(rows, key=lambda row: row.position - len(row.ids)):
         length = len(row.ids) - row.position
-        if not groups or length > 1.15 * shortest:
+        full = groups and at_most is not None and (len(groups[-1]) + 1) * longest > at_most
+        if not groups or longest > 1.15 * length or full:
             groups.append([])
-            shortest = length
+            longest = length
         groups[-1].append(row)
     return groups
 

@@ -25,10 +25,14 @@ def above(hf: nn.Module, layout: Layout, layer: int) -> nn.Module:
 
     layer -1: all blocks, from what enters the first one (where positions are added to tokens, their sum).
     """
-    part = _with_blocks(hf, layout, slice(layer + 1, None))
-    if "wpe" in part._modules:  # GPT-2 adds positions to whatever it is given, and they are in there already
-        part._modules["wpe"] = _NoPositions(layout.d_model)
-    return part
+    return _fed_with_states(_with_blocks(hf, layout, slice(layer + 1, None)), layout)
+
+
+def between(hf: nn.Module, layout: Layout, first: int, last: int | None = None) -> nn.Module:
+    """The decoder without head, blocks first .. last (None: to the end); feed it `inputs_embeds`, the states that enter
+    the first of them, or `input_ids` where that is block 0."""
+    part = _with_blocks(hf, layout, slice(first, None if last is None else last + 1))
+    return _fed_with_states(part, layout) if first else part
 
 
 def cache_above(prefix: list[tuple[torch.Tensor, torch.Tensor]], layer: int) -> DynamicCache:
@@ -46,6 +50,12 @@ def cache_above(prefix: list[tuple[torch.Tensor, torch.Tensor]], layer: int) -> 
         entry.keys, entry.values = k, v
         cache.layers.append(entry)
     return cache
+
+
+def _fed_with_states(part: nn.Module, layout: Layout) -> nn.Module:
+    if "wpe" in part._modules:  # GPT-2 adds positions to whatever it is given, and they are in there already
+        part._modules["wpe"] = _NoPositions(layout.d_model)
+    return part
 
 
 class _NoPositions(nn.Module):
