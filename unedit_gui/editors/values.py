@@ -294,8 +294,10 @@ class _Group:
                 self.labels[r, end - len(row.wanted) : end] = torch.tensor(row.wanted)
         self.places = (self.mask.cumsum(1) - 1).clamp(min=0)
         self._prefill(ids[:, shared:], before, opening)
-        with torch.no_grad():
-            self.reference = self._log_probs_essence(self._run(self.hidden))
+        self.reference = None
+        if self.essence.any():
+            with torch.no_grad():
+                self.reference = self._log_probs_essence(self._run(self.hidden))
 
     @torch.no_grad()
     def _prefill(self, ids: torch.Tensor, before: int, opening: Opening) -> None:
@@ -326,7 +328,8 @@ class _Group:
     def keep(self, going: torch.Tensor) -> None:
         """Drop the rows of requests that are done."""
         rows = going[self.owner]
-        self.reference = self.reference[rows[self.essence]]
+        if self.reference is not None:
+            self.reference = self.reference[rows[self.essence]]
         self.owner = (going.cumsum(0) - 1)[self.owner[rows]]
         for name in ("hidden", "mask", "labels", "essence", "share", "last", "places"):
             setattr(self, name, getattr(self, name)[rows])
