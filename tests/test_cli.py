@@ -204,6 +204,19 @@ def test_chat_answers_side_by_side(folder, capsys):
     assert found["traces"] == []  # an edit of weights decides nothing
 
 
+def test_chat_shows_columns_of_edits_and_stacks(folder, capsys, tmp_path):
+    second = str(tmp_path / "second")
+    assert run(folder, "edit", "--questions", "forget.csv", "--targets", "given", "--seed", "1", *MEMIT, second) == 0
+    capsys.readouterr()
+    made = str(folder / "made")
+    given = ("--column", made, "--column", f"{made},{second}", "--ask", "Who?", "--max-tokens", "4")
+    assert run(folder, "chat", *given, "--json") == 0
+    found = as_json(capsys)["columns"]
+    assert [len(column["edits"]) for column in found] == [0, 1, 2] and found[0]["name"] == "Original"
+    assert run(folder, "chat", "--edit", "made", "--ask", "Who?", "--max-tokens", "4", "--json") == 0
+    assert [found[0]["reply"], found[1]["reply"]] == list(as_json(capsys).values())[1:3]
+
+
 @pytest.mark.parametrize("method, words", [("grace", "nearest key"), ("wise", "memory ("), ("ike", "demonstrations")])
 def test_chat_tells_what_the_edit_decided(folder, capsys, tmp_path, method, words):
     out = str(tmp_path / method)
@@ -260,6 +273,10 @@ BAD = [
     ("holds no edit", "evaluate", "--edit", "home", "--forget", "forget.csv"),
     ("holds no edit", "chat", "--edit", "/nowhere", "--ask", "Who?"),
     ("no question to answer", "chat", "--edit", "made", "--ask", "  "),
+    ("--edit or --column", "chat", "--ask", "Who?"),
+    ("not both", "chat", "--edit", "made", "--column", "made", "--ask", "Who?"),
+    ("names no edit", "chat", "--column", ",", "--ask", "Who?"),
+    ("5 beside the original fit", "chat", *("--column", "made") * 6, "--ask", "Who?"),
     ("--max-tokens 0", "chat", "--edit", "made", "--ask", "Who?", "--max-tokens", "0"),
     ("--threads 0", "ask", "--questions", "forget.csv", "--threads", "0"),
     ("Unknown device", "ask", "--questions", "forget.csv", "--device", "abacus"),

@@ -182,7 +182,8 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--details", metavar="FILE", help="every reply: CSV if so named, else JSON")
 
     one = command("chat", commands.chat, commands.show_chat, "ask the original and the edited model")
-    one.add_argument("--edit", action="append", required=True, metavar="DIR", help="repeatable, oldest first")
+    one.add_argument("--edit", action="append", metavar="DIR", help="repeatable, oldest first")
+    one.add_argument("--column", action="append", metavar="EDIT[,EDIT]", help="a column of its own; repeatable")
     one.add_argument("--ask", required=True, metavar="QUESTION")
     one.add_argument("--max-tokens", type=int, default=256, metavar="N")
     one.add_argument("--seed", type=int, default=0)

@@ -19,6 +19,7 @@ from unedit_gui.ui.lab import Lab, word
 from unedit_gui.ui.panel import panel, saver
 from unedit_gui.ui.session import STEPS, Session
 from unedit_gui.ui.theme import UneditTheme
+from unedit_gui.ui.words import speaking
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 TABS: dict[str, ModuleType] = dict(zip(STEPS, (model, forget, targets, edit, chat, scores, study), strict=True))
@@ -70,7 +71,7 @@ def build(lab: Lab) -> gr.Blocks:
 
         def drawn(view: str, session: Session) -> str:
             try:
-                with session.lock:
+                with session.lock, speaking(session.language):
                     return drawers[view](lab, session)
             except Exception as error:  # one view that can't be drawn must not take the others with it
                 return draw("failed", text=word(error))

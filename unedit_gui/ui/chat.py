@@ -1,16 +1,18 @@
-"""Step 5: original and edited side by side, from one batch of two rows on one copy of the weights."""
+"""Step 5: original and edited side by side, from one batch of a row per variant on one copy of the weights."""
 
 from __future__ import annotations
 
+import time
+
 from unedit_gui.errors import BadInput
 from unedit_gui.jobs import Job, Stopped
-from unedit_gui.ui import shelf, study
+from unedit_gui.ui import columns, shelf, study
 from unedit_gui.ui.draw import draw, plural
 from unedit_gui.ui.lab import Lab, word
 from unedit_gui.ui.session import Session, Turn
+from unedit_gui.ui.words import translate
 
 KEPT = 60  # turns
-SIDES = ("original", "edited")
 TEMPERATURES = (
     ("0", "always the likeliest word"),
     ("0.7", "some chance (0.7)"),
@@ -26,6 +28,7 @@ def render(lab: Lab, session: Session) -> str:
         told=session.notices.get("chat"),
         model=lab.bench.model,
         edits=[edit for edit in lab.edits.values() if edit.id not in lab.ready or edit.id in session.enabled],
+        all_edits=list(lab.edits.values()),
         ready=lab.ready,
         enabled=session.enabled,
         names=", ".join(edit.name for edit in lab.enabled(session)),
@@ -35,7 +38,8 @@ def render(lab: Lab, session: Session) -> str:
         suggestions=_suggestions(lab, session),
         busy=next((kind for kind in ("chat", "example") if session.active(kind)), ""),
         form=session.form,
-        temperatures=TEMPERATURES,
+        temperatures=[(value, translate(text)) for value, text in TEMPERATURES],
+        **columns.drawn(lab, session),
     )
 
 
@@ -50,7 +54,10 @@ def _settle(session: Session) -> None:
 def _suggestions(lab: Lab, session: Session) -> list[tuple[str, str, list[tuple[str, str]]]]:
     """Questions to ask with one click: to be forgotten, the same in other words, and to be kept."""
     on = lab.enabled(session)
-    facts = [(r["question"], r["answer"], tuple(r.get("rephrases") or ())) for edit in on for r in edit.requests]
+    if columns.view(session) != "panes":
+        on = tuple(lab.edits[i] for ids in columns.chosen(lab, session) for i in ids)
+    requests = {r["question"]: r for edit in on for r in edit.requests}.values()
+    facts = [(r["question"], r["answer"], tuple(r.get("rephrases") or ())) for r in requests]
     if not facts:
         facts = [(q.question, q.answer, q.rephrases) for _, q in session.good()]
     gone = {question.casefold() for question, _, _ in facts}
@@ -77,44 +84,29 @@ def _some(found: list, turn: int, n: int = 2) -> list:
 # --------------------------------------------------------------- answering
 
 
-def histories(turns: list[Turn]) -> tuple[list[dict], list[dict]]:
-    """The conversation that the last turn belongs to, as each side has it, ending in its question."""
-    start = max((i for i, turn in enumerate(turns) if turn.fresh), default=0)
-    both: tuple[list[dict], list[dict]] = ([], [])
-    for turn in turns[start:]:
-        last = turn is turns[-1]
-        for side, said in zip(both, (turn.original, turn.edited), strict=True):
-            if last or said:
-                side.append({"role": "user", "content": turn.question})
-                if not last:
-                    side.append({"role": "assistant", "content": said})
-    return both
-
-
 def answer(lab: Lab, session: Session, turn: Turn, job: Job) -> None:
-    """Have both sides answer a turn of the session, streaming into it. Runs on the worker."""
+    """Have every pane answer a turn of the session in one batch, streaming into it. Runs on the worker."""
     from unedit_gui.models.generation import Sampling
 
     with session.lock:
-        on = lab.enabled(session)
+        planned = columns.plan(lab, session)
         until = session.turns.index(turn) + 1 if turn in session.turns else 0
-        left, right = histories(session.turns[:until]) if until else ([], [])
-        turn.state, turn.note = "writing", ""
-        turn.edits, turn.names = tuple(e.id for e in on), ", ".join(e.name for e in on)
-        turn.original, turn.edited, turn.traces = "", "" if on else None, ()
+        turn.panes = [pane for pane, _ in planned]
+        rows = [columns.history(session.turns[:until], pane) for pane in turn.panes] if until else []
+        turn.state, turn.note, turn.began = "writing", "", time.time()
         session.touch("chat", "top")
     if not until:  # the conversation was cleared while this waited
         return
     temperature = float(session.form.get("temperature", "0"))
+    began = time.monotonic()
 
-    def grow(side: int, text: str) -> None:
-        if side == 0:
-            turn.original = text
-        else:
-            turn.edited = text
+    def grow(place: int, text: str) -> None:
+        pane = turn.panes[place]
+        pane.text = text
+        pane.pace.append((time.monotonic() - began, len(text)))
         session.touch("chat")
 
-    rows, edits = ([left, right], [(), on]) if on else ([left], [()])
+    edits = [row for _, row in planned]
     try:
         replies = lab.bench.chat(rows, edits, sampling=Sampling(temperature), seed=turn.seed, on_text=grow, job=job)
     except Stopped:
@@ -125,9 +117,9 @@ def answer(lab: Lab, session: Session, turn: Turn, job: Job) -> None:
         turn.state, turn.note = "failed", word(error)
         session.touch("chat")
         raise
-    turn.traces = replies[-1].traces
-    for side, reply in enumerate(replies):
-        grow(side, reply.text)
+    for place, reply in enumerate(replies):
+        turn.panes[place].traces = reply.traces
+        grow(place, reply.text)
     turn.state = "stopped" if any(reply.ended == "stopped" for reply in replies) else "done"
     session.touch("chat", "top")
 
@@ -148,6 +140,8 @@ def field(lab: Lab, session: Session, data: dict) -> None:
     name = data["field"]
     if name == "toggle":
         shelf.toggle(lab, session, data)
+    elif columns.field(lab, session, data):
+        return
     elif name == "message":
         session.form[name] = str(data["value"])
     elif name == "temperature" and data["value"] in dict(TEMPERATURES):
@@ -211,12 +205,10 @@ def _verify(lab: Lab, session: Session, data: dict) -> None:
 
 def _forget_this(lab: Lab, session: Session, data: dict) -> None:
     number = int(data["turn"])
-    turn = session.turns[number]
-    side = SIDES.index(data["side"])
-    history = histories(session.turns[: number + 1])[side]
-    text = turn.original if side == 0 else turn.edited or ""
-    on = [lab.edits[i] for i in turn.edits if i in lab.edits] if side else []
-    found = lab.bench.forget_this(history, text, on)
+    pane = session.turns[number].panes[int(data["pane"])]
+    history = columns.history(session.turns[: number + 1], pane)
+    on = [lab.edits[i] for i in pane.edits if i in lab.edits]
+    found = lab.bench.forget_this(history, pane.text, on)
     same = {row.question.strip().casefold() for row in session.rows}
     if found.question.casefold() in same:
         session.tell("chat", "This question is among the ones to forget already.", "warn", step=2, step_text="See it")
@@ -232,7 +224,8 @@ def _forget_this(lab: Lab, session: Session, data: dict) -> None:
 
 
 def _rate(lab: Lab, session: Session, data: dict) -> None:
-    study.show_turn(session, session.turns[int(data["turn"])])
+    turn = session.turns[int(data["turn"])]
+    study.show_pane(session, turn, turn.panes[int(data["pane"])])
     session.go(7)
 
 
@@ -246,5 +239,6 @@ ACTS = {
     "verify": _verify,
     "forget-this": _forget_this,
     "rate": _rate,
+    **columns.ACTS,
     **shelf.ACTS,
 }

@@ -13,6 +13,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from unedit_gui.ui import words
+
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 
@@ -84,6 +86,7 @@ def _environment() -> Environment:
     )
     filters = (seconds, plural, shorten, number, percent, when, entry)
     found.filters.update({function.__name__: function for function in filters})
+    found.globals.update(_=words.translate, language=words.language)
     return found
 
 

@@ -73,20 +73,33 @@ class Refusal:
 
 
 @dataclass
+class Pane:
+    """One variant's part of a turn: a pane, or one of up to six columns.
+
+    `slot` says whose history it goes on: "original", "edited" (the right one of two panes, whatever is switched on), or
+    the ids of a column's edits.
+    """
+
+    slot: str
+    edits: tuple[str, ...] = ()
+    names: str = ""
+    text: str = ""
+    traces: tuple = ()  # what its edits decided for the reply (edits/trace.py)
+    pace: list[tuple[float, int]] = field(default_factory=list)  # (seconds since the turn began, characters by then)
+
+
+@dataclass
 class Turn:
-    """One question of the conversation with both replies."""
+    """One question of the conversation with its replies."""
 
     question: str
     fresh: bool = False  # begins a new conversation
-    original: str = ""
-    edited: str | None = None  # None: no edit was switched on
-    edits: tuple[str, ...] = ()
-    names: str = ""
+    panes: list[Pane] = field(default_factory=list)  # the original's first
     state: str = "waiting"  # waiting | writing | done | stopped | failed
     note: str = ""
     seed: int = 0
     answer: str = ""  # the true answer, where the question came from a list
-    traces: tuple = ()  # what the edits decided for the edited reply (edits/trace.py)
+    began: float = 0.0  # seconds since 1970
 
 
 @dataclass
@@ -100,6 +113,7 @@ class Session:
     revisions: Counter = field(default_factory=Counter)
     seen: float = field(default_factory=time.monotonic)
     dark: bool = False
+    language: str = "en"  # of the page's own words, see ui/words.py
     goto: tuple[int, int] = (0, 1)  # (serial, step): the page follows when the serial grows
     notices: dict[str, Notice] = field(default_factory=dict)
     undos: dict[str, Any] = field(default_factory=dict)  # per view, a function that takes the last thing back
@@ -125,6 +139,8 @@ class Session:
     asking: list[Question] = field(default_factory=list)  # those that it is being asked now
     # 5 chat
     enabled: list[str] = field(default_factory=list)
+    columns: list[tuple[str, ...]] | None = None  # the edits of each column; None: never chosen
+    stacking: set[str] = field(default_factory=set)  # ids that are to become one column together
     turns: list[Turn] = field(default_factory=list)
     verified: dict[str, Any] | None = None
     chips: int = 0

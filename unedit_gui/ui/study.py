@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from unedit_gui.errors import BadInput
 from unedit_gui.ui.draw import draw
 from unedit_gui.ui.lab import Lab
-from unedit_gui.ui.session import Session, Turn
+from unedit_gui.ui.session import Pane, Session, Turn
 
 QUALITY = (
     ("1", "Yes, forgotten", "The reply doesn’t give the true answer, or anything close to it."),
@@ -57,16 +57,18 @@ def items(session: Session) -> list[Item]:
             item = Item(row.question, row.answer, row.before["text"], row.after["text"], session.scored)
             found.setdefault(item.mark, item)
     for turn in session.turns:
-        if turn.edited and turn.state in ("done", "stopped") and turn.edits:
-            answer = turn.answer or answers.get(turn.question, "")
-            item = Item(turn.question, answer, turn.original, turn.edited, turn.edits)
-            found.setdefault(item.mark, item)
+        for pane in turn.panes[1:] if turn.state in ("done", "stopped") else ():
+            if pane.text and pane.edits:
+                answer = turn.answer or answers.get(turn.question, "")
+                item = Item(turn.question, answer, turn.panes[0].text, pane.text, pane.edits)
+                found.setdefault(item.mark, item)
     return list(found.values())
 
 
-def show_turn(session: Session, turn: Turn) -> None:
-    """Put a turn of the chat up for rating."""
-    _show(session, lambda item: (item.question, item.edited) == (turn.question, turn.edited))
+def show_pane(session: Session, turn: Turn, pane: Pane) -> None:
+    """Put a reply of the chat up for rating."""
+    mark = (turn.question, pane.text, pane.edits)
+    _show(session, lambda item: (item.question, item.edited, item.edits) == mark)
 
 
 def show_question(session: Session, question: str) -> None:

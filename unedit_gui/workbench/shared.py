@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 
 ENGINES = ("unedit", "easyedit")  # whose programs make an edit
 KINDS = ("self-improved", "vanilla", "avoidant", "incorrect", "dummy", "given")  # of targets, see forget/targets
+COLUMNS = 6  # variants that are shown side by side, the original among them
 ANSWER_TOKENS = 64  # the length at which REFERENCE.md, section 3, cuts a reply that is scored
 History = list[dict[str, str]]
 
 
 class Shared:
     """The model and the workspace, and checks of what is handed in."""
+
+    COLUMNS = COLUMNS
 
     def __init__(self, home: Path | str | None = None) -> None:
         self.workspace = Workspace(Path(home) if home is not None else None)
