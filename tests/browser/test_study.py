@@ -7,7 +7,7 @@ import pytest
 import uvicorn
 from playwright.sync_api import expect
 
-from tests.study.conftest import protocol, replies
+from tests.study.conftest import CONDITIONS, protocol, replies
 from unedit_gui.study.serving import standalone
 from unedit_gui.study.store import Study
 
@@ -17,13 +17,18 @@ SIZES = {
 }
 
 
+PASSWORD = "watch with me"
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     """(study, address of its pages)."""
     study = Study.create(tmp_path_factory.mktemp("study") / "trial.sqlite", "trial", protocol())
     study.add_replies(replies(study.protocol), "test")
     study.open()
-    server = uvicorn.Server(uvicorn.Config(standalone(lambda: [study]), port=0, log_level="warning", lifespan="off"))
+    server = uvicorn.Server(
+        uvicorn.Config(standalone(lambda: [study], PASSWORD), port=0, log_level="warning", lifespan="off")
+    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not (server.started and server.servers):
@@ -120,3 +125,28 @@ def test_the_lab_shows_the_same_pages_and_they_lead_nowhere_else(browser, bare):
     links = page.eval_on_selector_all("[href], [src], form", "all => all.map(one => one.href || one.src || one.action)")
     assert all(link.startswith((f"{bare}study/", "data:,")) for link in links)
     page.context.close()
+
+
+def test_the_researcher_looks_on_and_sees_conditions_only_at_the_end(browser, served):
+    study, address = served
+    study.invite(1)
+    credentials = {"username": "anybody", "password": PASSWORD}
+    context = browser.new_context(**SIZES["desk"], http_credentials=credentials, color_scheme="dark")
+    page, errors = context.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.clock.install()
+    page.goto(address.replace("/study/", "/watch/"))
+    invited = page.locator("dl div").filter(has_text="Invited").locator("dd")
+    before = int(invited.inner_text())
+    page.locator("#again").focus()
+    study.invite(3)
+    page.clock.run_for(21_000)
+    expect(invited).to_have_text(str(before + 3))
+    assert page.evaluate("document.activeElement.id") == "again"  # nobody was thrown back to the top
+    assert not any(name in page.content() for name in CONDITIONS)
+    study.close()
+    page.clock.run_for(21_000)
+    expect(page.get_by_role("heading", name="Conditions")).to_be_visible()
+    assert errors == []
+    context.close()

@@ -1,5 +1,7 @@
 """What the researcher sees while a study runs: behind a password, and without a condition until it is closed."""
 
+import re
+
 import pytest
 from fastapi.testclient import TestClient
 
@@ -56,11 +58,15 @@ def test_who_is_where_and_how_full_the_lists_are(page, study):
     taking.consent(study, rater, study.protocol.consent_sha256)
     taking.begin(study, rater)
     taking.answer(study, rater, 1, taking.Given(0), "one")
-    text = page.get("/", auth=("me", PASSWORD.encode())).text
+    answer = page.get("/", auth=("me", PASSWORD.encode()))
+    text, policy = answer.text, answer.headers["content-security-policy"]
     assert f"<td>{rater}</td>" in text and "<td>1 of 5</td><td>item 2</td>" in text
     assert text.count("<td>finished</td>") == 3 and text.count("Raters on list") == 2
-    assert "<script" not in text and "&lt;script&gt;" in text
-    assert 'http-equiv="refresh"' in text
+    assert "<script>" not in text and "&lt;script&gt;" in text
+    (nonce,) = re.findall('<script nonce="(.+?)">', text)  # the page's own script and no other may run
+    assert f"script-src 'nonce-{nonce}'" in policy and "'unsafe" not in policy.partition("style-src")[0]
+    assert nonce not in page.get("/", auth=("me", PASSWORD.encode())).text
+    assert 'http-equiv="refresh"' not in text  # it would throw keyboard and screen reader back to the top
 
 
 def test_no_condition_is_named_until_the_study_is_closed(page, study):

@@ -2,7 +2,7 @@
 
 An app of its own beside the participants' pages, behind a password (HTTP Basic), with nothing of theirs: no link leads
 from there to here. As long as a study isn't closed no condition is named, and nothing shown lets one be told from
-another; then each condition's figures appear. The page is plain HTML that loads itself again.
+another; then each condition's figures appear. The page is plain HTML; a few lines of script fetch it anew.
 """
 
 from __future__ import annotations
@@ -33,13 +33,6 @@ from .store import Study
 SHORTEST = 8  # characters of a password
 MOST_WRONG, WHILE = 20, 60.0  # wrong passwords within so many seconds
 EVERY = 20  # seconds until the page loads itself again
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; "
-    "frame-ancestors 'none'; base-uri 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 _pages = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
@@ -47,6 +40,16 @@ _pages = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+
+
+def _headers(script: str = "'none'") -> dict[str, str]:
+    return {
+        "Cache-Control": "no-store",
+        "Content-Security-Policy": f"default-src 'none'; script-src {script}; connect-src 'self'; img-src data:; "
+        "style-src 'unsafe-inline'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }
 
 
 class Gate:
@@ -67,13 +70,13 @@ class Gate:
         with self._lock:
             now = self._clock()
             if given and len(self._wrong) == MOST_WRONG and (left := self._wrong[0] + WHILE - now) > 0:
-                told = {**_HEADERS, "Retry-After": str(math.ceil(left))}
+                told = {**_headers(), "Retry-After": str(math.ceil(left))}
                 raise HTTPException(429, "Too many wrong passwords; wait a minute.", told)
             if secrets.compare_digest(hashlib.sha256(given).digest(), self._right):
                 return
             if given:
                 self._wrong.append(now)
-        told = {**_HEADERS, "WWW-Authenticate": 'Basic realm="Study", charset="UTF-8"'}
+        told = {**_headers(), "WWW-Authenticate": 'Basic realm="Study", charset="UTF-8"'}
         raise HTTPException(401, "A password is needed.", told)
 
 
@@ -95,8 +98,9 @@ def watch_app(
     @app.get("/", dependencies=[Depends(known)])
     def watch():
         told = [seen(study) for study in studies()]
-        text = _pages.get_template("watch.html").render(studies=told, every=EVERY, now=_clock(datetime.now(UTC)))
-        return HTMLResponse(text, headers=_HEADERS)
+        now, nonce = _clock(datetime.now(UTC)), secrets.token_urlsafe(16)
+        text = _pages.get_template("watch.html").render(studies=told, every=EVERY, now=now, nonce=nonce)
+        return HTMLResponse(text, headers=_headers(f"'nonce-{nonce}'"))
 
     return app
 
