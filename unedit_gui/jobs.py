@@ -75,6 +75,7 @@ class Job:
         # The pace is taken with the monotonic clock, over the present stage only.
         self._stage_began = self._reported = time.monotonic()
         self._stage_first = 0
+        self._expected: tuple[float, float] | None = None  # seconds, and when that was said
 
     @classmethod
     def silent(cls) -> Job:
@@ -94,6 +95,11 @@ class Job:
         if self._on_progress is not None:
             self._on_progress(self)
         self.check()
+
+    def expect(self, seconds: float | None) -> None:
+        """Say how long the rest takes, where that is better known than the stage's pace tells. None: by the pace."""
+        with self._lock:
+            self._expected = None if seconds is None else (seconds, time.monotonic())
 
     def plot(self, **values: float) -> None:
         """Add a point to the job's curve (a step, its loss), which the page draws while the job runs."""
@@ -131,9 +137,11 @@ class Job:
     def seconds_left(self) -> float | None:
         """Seconds until the present stage ends, at its own pace; None while that can't be told."""
         with self._lock:
+            now = time.monotonic()
+            if self.state == "running" and self._expected is not None:
+                return max(0.0, self._expected[0] - (now - self._expected[1]))
             if self.state != "running" or self.total is None:
                 return None
-            now = time.monotonic()
             units = self.done - self._stage_first
             elapsed = self._reported - self._stage_began
             if units < 1 or (units < 2 and elapsed < 1.0):

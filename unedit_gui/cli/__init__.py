@@ -22,7 +22,7 @@ from unedit_gui import __version__
 from ..errors import BadInput, UneditError
 from ..jobs import Stopped
 from ..workbench import ENGINES, KINDS, Workbench
-from . import commands, library, locating, probing, studying, teaching, terminal
+from . import commands, library, locating, probing, studying, sweeping, teaching, terminal
 
 STOPPED = "Stopped; nothing was changed."
 _MERGE = "merge K questions into one request with one shared target (default: 1, each by itself)"
@@ -180,6 +180,8 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--tokens", type=int, default=32, metavar="N", help="of a reply")
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--details", metavar="FILE", help="every reply: CSV if so named, else JSON")
+
+    sweeping.add(command)
 
     one = command("chat", commands.chat, commands.show_chat, "ask the original and the edited model")
     one.add_argument("--edit", action="append", metavar="DIR", help="repeatable, oldest first")

@@ -40,6 +40,12 @@ class Session:
     def job(self, kind: str) -> Job:
         return Job(kind, on_progress=self._line)
 
+    def say(self, text: str) -> None:
+        """A line on stderr for who watches; where the progress is shown, above it."""
+        self._line.clear()
+        sys.stderr.write(f"{' '.join(text.split())}\n")
+        sys.stderr.flush()
+
     def load(self) -> Workbench:
         """The workbench with the chosen model in it."""
         from ..models import loading  # noqa: F401 - torch, before its threads are set

@@ -112,6 +112,15 @@ class TokenScores:
     hit_ratio: float
 
 
+@dataclass(frozen=True)
+class TokenProbability:
+    """One token of a reference answer: its text, p(y_t | x, y_<t), and its rank there (1: the likeliest)."""
+
+    text: str
+    probability: float
+    rank: int
+
+
 def answer_ids(model: LoadedModel, prompt: Sequence[int], answer: str) -> list[int]:
     """The token ids that follow `prompt` when the chat template's reply is `answer` (no end-of-turn).
 
@@ -167,15 +176,59 @@ def token_scores(
     if len(prompts) != len(answers):
         raise ValueError(f"{len(prompts)} prompts for {len(answers)} answers")
     pairs = [(list(p), answer_ids(model, p, a)) for p, a in zip(prompts, answers, strict=True)]
-    scores: list[TokenScores | None] = [None] * len(pairs)
+    return [summarise(p, r, hit_at) for p, r in _measured(model, prompts, pairs, variants, batch_size, job)]
+
+
+def token_probabilities(
+    model: LoadedModel,
+    prompts: Sequence[list[int]],
+    answers: Sequence[str],
+    *,
+    variants: Variants | None = None,
+    batch_size: int = 32,
+    job: Job | None = None,
+) -> list[list[TokenProbability]]:
+    """What `token_scores` sums up, token by token. The texts of an answer's tokens make up the answer."""
+    pairs = [(list(p), answer_ids(model, p, a)) for p, a in zip(prompts, answers, strict=True)]
+    measured = _measured(model, prompts, pairs, variants, batch_size, job)
+    return [
+        [
+            TokenProbability(text, math.exp(one), int(rank))
+            for text, one, rank in zip(_texts(model.tokenizer, ids), log_p.tolist(), ranks.tolist(), strict=True)
+        ]
+        for (_, ids), (log_p, ranks) in zip(pairs, measured, strict=True)
+    ]
+
+
+def _texts(tokenizer, ids: list[int]) -> list[str]:
+    """What each token adds to the text; "" for one that is only part of a letter."""
+    told, texts = "", []
+    for end in range(1, len(ids) + 1):
+        whole = tokenizer.decode(ids[:end], clean_up_tokenization_spaces=False)
+        whole = told if whole.endswith("\ufffd") and end < len(ids) else whole
+        texts.append(whole[len(told) :])
+        told = whole
+    return texts
+
+
+def _measured(
+    model: LoadedModel,
+    prompts: Sequence[list[int]],
+    pairs: list[tuple[list[int], list[int]]],
+    variants: Variants | None,
+    batch_size: int,
+    job: Job | None,
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """log p(y_t) and rank(y_t) of each of `pairs`, (prompt, answer)."""
+    found: list[tuple[torch.Tensor, torch.Tensor] | None] = [None] * len(pairs)
     for rows in _batches(pairs, batch_size):
         if job is not None:
             job.check()
         if variants is not None:  # they decide with the prompt alone, as they do for a reply
             variants.select(rows, [prompts[row] for row in rows], [len(prompts[row]) for row in rows])
-        for row, score in zip(rows, _score_batch(model, [pairs[row] for row in rows], hit_at), strict=True):
-            scores[row] = score
-    return scores
+        for row, measured in zip(rows, _measure_batch(model, [pairs[row] for row in rows]), strict=True):
+            found[row] = measured
+    return found
 
 
 def _batches(pairs: list[tuple[list[int], list[int]]], batch_size: int) -> list[list[int]]:
@@ -193,7 +246,9 @@ def _batches(pairs: list[tuple[list[int], list[int]]], batch_size: int) -> list[
     return batches
 
 
-def _score_batch(model: LoadedModel, pairs: list[tuple[list[int], list[int]]], hit_at: int) -> list[TokenScores]:
+def _measure_batch(
+    model: LoadedModel, pairs: list[tuple[list[int], list[int]]]
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
     import torch
 
     width = max(len(prompt) + len(answer) for prompt, answer in pairs)
@@ -216,7 +271,7 @@ def _score_batch(model: LoadedModel, pairs: list[tuple[list[int], list[int]]], h
         ).logits[0]
         log_p, ranks = _log_p_and_rank(logits, torch.tensor(wanted, device=logits.device))
     lengths = [len(answer) for _, answer in pairs]
-    return [summarise(p, r, hit_at) for p, r in zip(log_p.split(lengths), ranks.split(lengths), strict=True)]
+    return list(zip(log_p.split(lengths), ranks.split(lengths), strict=True))
 
 
 def _log_p_and_rank(logits: torch.Tensor, wanted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

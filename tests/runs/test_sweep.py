@@ -1,0 +1,202 @@
+"""A sweep with a tiny model: what is planned, what is passed over, what a run equals, what fails."""
+
+import dataclasses
+import json
+
+import pytest
+
+from tests.runs.conftest import FORGET, QUICK, RETAIN, SWEEP
+from unedit_gui.errors import BadInput
+from unedit_gui.jobs import Job, Stopped
+
+
+def told(settings):
+    return (settings.seed, settings.facts, settings.merge, settings.targets, settings.method)
+
+
+def test_runs_that_share_facts_and_refusals_stand_together(bench):
+    planned = bench.plan(SWEEP | {"merge": [1, 2], "seeds": [0, 1], "facts": [2, 1]})
+    assert list(map(told, planned)) == sorted(
+        map(told, planned), key=lambda t: (t[0], -t[1], t[2], t[3] != "vanilla", t[4] != "memit")
+    )
+    assert len({one.id for one in planned}) == 2 * 2 * 2 * 2 * 2
+
+
+def test_each_seed_draws_facts_of_its_own_and_more_facts_hold_the_fewer(bench):
+    few, many, other = (
+        bench.plan(SWEEP | {"methods": "grace", "facts": n, "seeds": s})[0] for n, s in ((1, 0), (2, 0), (2, 3))
+    )
+    again = bench.plan(SWEEP | {"methods": "grace", "facts": [1, 2]})
+    assert [again[0].forget, again[2].forget] == [few.forget, many.forget]
+    assert many.forget[:1] == few.forget and many.retain == few.retain
+    drawn = {
+        tuple(q["question"] for q in bench.plan(SWEEP | {"methods": "grace", "seeds": s})[0].forget) for s in range(6)
+    }
+    assert len(drawn) > 1 and other.seed == 3
+
+
+def test_the_whole_set_comes_in_its_order(bench):
+    planned = bench.plan(SWEEP | {"facts": "all"})
+    assert [q["question"] for q in planned[0].forget] == [q.question for q in FORGET]
+    assert all(q["target"] is None for q in planned[0].forget)
+
+
+def test_only_what_the_model_knows_is_drawn(bench, tiny_model):
+    reply = bench.ask([FORGET[1]])[0].reply
+    known = dataclasses.replace(FORGET[1], answer=reply)
+    config = SWEEP | {"questions": (FORGET[0], known, FORGET[2]), "known": True, "facts": 1, "retain_facts": 0}
+    assert [q["question"] for q in bench.plan(config)[0].forget] == [known.question]
+    with pytest.raises(BadInput, match="1 facts that the model knows, fewer than 2"):
+        bench.plan(config | {"facts": 2})
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"facts": 4}, "3 facts in it, fewer than 4"),
+        ({"retain_facts": 3}, "2 facts left to retain, fewer than 3"),
+        ({"hparams": {"grace": {"lambda": 3}}}, "lambda"),
+        ({"hparams": {"grace": {"steps": -3}}}, "steps"),
+        ({"questions": "nowhere.csv"}, "neither a file nor a set"),
+    ],
+)
+def test_a_sweep_that_can_not_be_run_is_refused_before_anything_is_made(bench, change, words):
+    with pytest.raises(BadInput, match=words):
+        bench.sweep(SWEEP | change)
+    assert bench.runs() == [] and bench.failed_runs() == []
+
+
+def test_protected_facts_are_never_those_to_be_forgotten_or_retained(bench):
+    config = SWEEP | {"protect": (FORGET[0], RETAIN[0]), "facts": "all", "retain_facts": 1}
+    planned = bench.plan(config)[0]
+    assert [q["question"] for q in planned.protect] == [RETAIN[0].question]
+    assert [q["question"] for q in planned.retain] == [RETAIN[1].question]
+
+
+@pytest.mark.parametrize("kind, merge, facts", [("vanilla", 2, FORGET), ("self-improved", 1, FORGET[1:2])])
+def test_a_run_is_what_edit_and_evaluate_give(bench, kind, merge, facts):
+    how = dict(targets=kind, merge=merge, seed=3, hparams=QUICK["memit"])
+    run = bench.run(facts, "memit", RETAIN, **how)
+    edit = bench.edit(facts, "memit", **how)
+    scores = bench.evaluate(edit, facts, RETAIN)
+    assert run.edit["id"] == edit.id == bench.run_edit(run.id).id
+    assert list(run.targets) == [request["target_new"] for request in edit.requests]
+    assert run.scores == scores.to_json() and list(run.rows) == json.loads(json.dumps(scores.details()))
+    assert run.settings.hparams == json.loads(json.dumps(edit.manifest["hparams"]))
+
+
+def test_a_sweep_s_runs_are_single_runs(swept, tiny_model, tmp_path):
+    from unedit_gui.workbench import Workbench
+    from unedit_gui.workbench.runs import as_questions
+
+    bench = Workbench(tmp_path)  # another home: nothing is kept there yet
+    bench.model = tiny_model
+    for outcome in swept.outcomes[1::2]:  # the second of those that share their refusals
+        settings = outcome.settings
+        lists = dict(retain=as_questions(settings.retain))
+        how = dict(targets=settings.targets, hparams=QUICK[settings.method], seed=settings.seed, **lists)
+        run = bench.run(as_questions(settings.forget), settings.method, **how)
+        assert run.id == settings.id
+        assert run.edit["id"] == outcome.run.edit["id"] and run.scores == outcome.run.scores
+
+
+def test_every_run_is_kept_with_all_that_is_told_of_it(swept):
+    runs = swept.runs()
+    assert {run.id for run in runs} == {outcome.settings.id for outcome in swept.outcomes}
+    assert {outcome.state for outcome in swept.outcomes} == {"made"}
+    run = swept.load_run(runs[0].id)
+    assert run.sweep == "small" and len(run.rows) == 2 + 2 + len(
+        run.settings.forget[0]["rephrases"] + run.settings.forget[1]["rephrases"]
+    )
+    assert run.environment["threads"] >= 1 and set(run.environment["versions"]) == {
+        "unedit",
+        "torch",
+        "transformers",
+        "python",
+    }
+    assert set(run.seconds) == {"targets and edit", "scores"} and run.edit["bytes"] > 0
+    assert str(swept.workspace.home) not in json.dumps(run.document())
+
+
+def test_what_is_kept_is_passed_over(swept):
+    def never(*_):
+        raise AssertionError("nothing is to be made")
+
+    swept.edit = never
+    try:
+        outcomes = swept.sweep(SWEEP)
+    finally:
+        del swept.edit
+    assert [outcome.state for outcome in outcomes] == ["kept"] * 4
+    assert swept.seconds_for(swept.plan(SWEEP)) == 0
+
+
+def test_a_run_that_makes_no_sense_is_written_down_and_the_sweep_goes_on(bench):
+    heard = []
+    config = SWEEP | {"methods": "grace", "targets": ["incorrect", "vanilla"], "merge": 2}
+    outcomes = bench.sweep(config, on_run=heard.append)
+    assert [outcome.state for outcome in outcomes] == ["failed", "made"] and heard == outcomes
+    (failure,) = bench.failed_runs()
+    assert "can't be merged" in failure.reason and failure.sweep == "small"
+    assert [run.settings.targets for run in bench.runs()] == ["vanilla"]
+
+
+def test_a_stop_ends_it_at_once_and_keeps_what_is_finished(bench):
+    job = Job("sweep")
+    with pytest.raises(Stopped):
+        bench.sweep(SWEEP, on_run=lambda outcome: job.stop(), job=job)
+    assert len(bench.runs()) == 1 and bench.failed_runs() == []
+    assert [outcome.state for outcome in bench.sweep(SWEEP)] == ["kept", "made", "made", "made"]
+
+
+def test_progress_tells_the_run_and_an_honest_time(bench):
+    seen = []
+    job = Job(
+        "sweep", on_progress=lambda job: seen.append((job.stage, job.done, job.total, job.note, job.seconds_left))
+    )
+    bench.sweep(SWEEP, job=job)
+    runs = [one for one in seen if one[0] == "Run"]
+    assert {one[1] for one in runs} == {0, 1, 2, 3} and {one[2] for one in runs} == {4}
+    assert any("memit, vanilla, 2 facts, seed 0: Asking and scoring" in one[3] for one in runs)
+    assert all(one[4] is None for one in runs if one[1] == 0), "nothing is known before the first run is finished"
+    assert all(one[4] is not None for one in runs if one[1] > 1)
+
+
+def test_the_time_left_is_told_by_runs_of_the_same_method(swept):
+    from unedit_gui.runs.sweep import seconds_for
+
+    run = swept.runs()[0]
+    kept = [
+        dataclasses.replace(
+            run, settings=dataclasses.replace(run.settings, method=method, seed=7), seconds={"scores": s}
+        )
+        for method, s in (("memit", 10.0), ("grace", 2.0))
+    ]
+    new = [dataclasses.replace(run.settings, method=method, seed=8) for method in ("memit", "grace", "ike")]
+    assert [seconds_for([one], kept) for one in new] == [10, 2, 6]
+    assert seconds_for(new, []) is None
+    double = dataclasses.replace(new[0], forget=new[0].forget * 2)
+    assert seconds_for([double], kept) == 20
+
+
+def test_refusals_are_written_once_for_all_methods(bench, monkeypatch):
+    written, targets = [], bench.targets
+    monkeypatch.setattr(bench, "targets", lambda *a, **k: written.append(a[1]) or targets(*a, **k))
+    bench.sweep(SWEEP | {"facts": 1})
+    assert [kind for kind in written if kind != "given"] == ["vanilla", "dummy"]
+
+
+def test_the_model_is_as_it_was(swept):
+    assert swept.verify_original()["ok"]
+
+
+def test_token_probabilities_make_up_the_probability_in_the_rows(swept):
+    from math import prod
+
+    run = swept.load_run(swept.outcomes[0].settings.id)
+    row = run.rows[0]
+    before, after = swept.token_probabilities(swept.run_edit(run.id), row["question"], row["answer"])
+    assert "".join(token.text for token in after).strip() == row["answer"]
+    for tokens, when in ((before, "before"), (after, "after")):
+        assert prod(token.probability for token in tokens) == pytest.approx(row[when]["probability"], rel=1e-3)
+        assert all(token.rank >= 1 for token in tokens)

@@ -1,0 +1,277 @@
+"""The runs that a workspace keeps: a folder each, and an index of them in SQLite.
+
+The folders are what counts. The index, runs.sqlite, is there so that a thousand runs are listed at once and can be
+looked at with SQLite's own tools; it is brought up to date whenever runs are listed, and made anew where it is gone or
+damaged. A run that could not be made leaves a folder too, with the reason in it.
+
+    runs/ID/run.json ...    a run, see record.py; `pinned`, an empty file, where somebody pinned it
+    runs/ID/failed.json     settings and the reason
+    runs/targets/           refusals that several runs share
+    runs/runs.sqlite        the index
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import __version__
+from ..errors import BadInput
+from .record import EDIT, FORMAT, RUN, Run, Settings, read_run, write_run
+
+if TYPE_CHECKING:
+    from ..edits.edit import Edit
+    from ..workspace import Workspace
+
+FAILED, PINNED, INDEX, TARGETS = "failed.json", "pinned", "runs.sqlite", "targets"
+_ID = re.compile(r"[0-9a-f]{16}")
+_BUSY = 10.0  # seconds to wait for another program at the index
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that could not be made, and why."""
+
+    settings: Settings
+    reason: str
+    sweep: str | None = None
+    created: str = ""
+
+    @property
+    def id(self) -> str:
+        return self.settings.id
+
+
+class Runs:
+    """Keeps, lists and deletes runs. Several threads and programs may use one workspace at once."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._read: dict[str, tuple[int, Run]] = {}  # by id: when it was written, and the run without its rows
+
+    def folder(self, id: str) -> Path:
+        """Where the run of this id lies or would lie. BadInput for what is no id."""
+        if not _ID.fullmatch(id):
+            raise BadInput(f"{id[:60]!r} names no run; an id has 16 digits and letters from a to f, `runs` lists them.")
+        return self._workspace.runs_dir / id
+
+    def lock(self, id: str, waiting=None):
+        """Hold a run against others who would make the same."""
+        return self._workspace.lock(f"run-{id}", waiting)
+
+    # ------------------------------------------------------------------ keeping
+
+    def keep(self, run: Run, edit: Edit) -> Run:
+        """Write a run with its edit, whole or not at all; an older one of the same settings gives way."""
+        from ..edits.edit import save
+
+        place = self.folder(run.id)
+        pinned = (place / PINNED).is_file()
+        with self._workspace.atomic_folder(place) as folder:
+            write_run(run, folder)
+            save(edit, folder / EDIT)
+            if pinned:
+                (folder / PINNED).touch()
+        return run
+
+    def fail(self, settings: Settings, reason: str, sweep: str | None = None) -> Failure:
+        """Write down why a run could not be made. A finished one of the same settings stays."""
+        failure = Failure(settings, reason, sweep, datetime.now(UTC).isoformat(timespec="seconds"))
+        place = self.folder(settings.id)
+        if not (place / RUN).is_file():
+            document = {"format": FORMAT, "id": settings.id, **asdict(failure)}
+            with self._workspace.atomic_folder(place) as folder:
+                (folder / FAILED).write_text(json.dumps(document, ensure_ascii=False, indent=1), "utf-8")
+        return failure
+
+    def pin(self, id: str, on: bool = True) -> None:
+        """Pinned runs stand first in tables."""
+        self.load(id, rows=False)
+        mark = self.folder(id) / PINNED
+        mark.touch() if on else mark.unlink(missing_ok=True)
+
+    def delete(self, id: str) -> str:
+        """Move a run (or what is known of one that failed) to the trash. Returns a token for `restore`."""
+        if not self.folder(id).is_dir():
+            raise BadInput(f"There is no run {id}; `runs` lists those that there are.")
+        return str(self._workspace.discard(self.folder(id)))
+
+    def restore(self, token: str) -> Run:
+        """Put a deleted run back and return it. BadInput where the trash doesn't hold it any more."""
+        try:
+            place = self._workspace.restore(token)
+        except FileNotFoundError as error:
+            raise BadInput("The deleted run is not in the trash any more.") from error
+        return read_run(place)
+
+    # ------------------------------------------------------------------ reading
+
+    def load(self, id: str, rows: bool = True) -> Run:
+        """The run of this id; BadInput where there is none, or it is damaged."""
+        if not (self.folder(id) / RUN).is_file():
+            raise BadInput(f"There is no run {id}; `runs` lists those that there are.")
+        return read_run(self.folder(id), rows)
+
+    def find(self, settings: Settings) -> Run | None:
+        """The run with these settings without its rows, if it is kept and whole."""
+        try:
+            return self.load(settings.id, rows=False)
+        except BadInput:
+            return None
+
+    def pinned(self) -> set[str]:
+        """The ids of the pinned runs."""
+        return {place.name for place in self._places() if (place / PINNED).is_file()}
+
+    def failures(self) -> list[Failure]:
+        """What could not be made, newest first; what can't be read is left out."""
+        found = []
+        for place in self._places():
+            try:
+                document = json.loads((place / FAILED).read_text("utf-8"))
+                settings = document["settings"]
+                lists = {name: tuple(settings[name]) for name in ("forget", "retain", "protect")}
+                reason, sweep, created = (document[name] for name in ("reason", "sweep", "created"))
+                found.append(Failure(Settings(**{**settings, **lists}), str(reason), sweep, str(created)))
+            except (OSError, ValueError, KeyError, TypeError, AttributeError):
+                continue
+        return sorted(found, key=lambda failure: failure.created, reverse=True)
+
+    def all(self) -> list[Run]:
+        """The runs that are whole, without their rows, newest first."""
+        there = {}
+        for place in self._places():
+            try:
+                there[place.name] = (place / RUN).stat().st_mtime_ns
+            except OSError:  # a failed one, or gone just now
+                continue
+        self._read = {id: kept for id, kept in self._read.items() if there.get(id) == kept[0]}
+        if there.keys() != self._read.keys():
+            self._catch_up(there)
+        return sorted((run for _, run in self._read.values()), key=lambda run: (run.created, run.id), reverse=True)
+
+    def _places(self) -> list[Path]:
+        return [place for place in self._workspace.runs_dir.iterdir() if _ID.fullmatch(place.name) and place.is_dir()]
+
+    # ------------------------------------------------------------------ the index
+
+    def _catch_up(self, there: dict[str, int]) -> None:
+        """Read what the index doesn't have from the folders, and have it know that."""
+        with self._workspace.lock("runs-index"):
+            known = self._indexed(there)
+            new = {}
+            for id in there.keys() - known.keys() - self._read.keys():
+                try:
+                    new[id] = read_run(self._workspace.runs_dir / id, rows=False)
+                except BadInput:  # told about when it is opened
+                    continue
+            self._read |= known | {id: (there[id], run) for id, run in new.items()}
+            try:
+                self._write([_row(run, there[id]) for id, run in new.items()], there)
+            except (sqlite3.Error, OSError):  # the folders have it all; the next who can write it makes it anew
+                self._drop()
+
+    def _indexed(self, there: dict[str, int]) -> dict[str, tuple[int, Run]]:
+        """The runs that the index has as they are on the disk now."""
+        path = self._workspace.runs_dir / INDEX
+        if not path.is_file():
+            return {}
+        found = {}
+        try:
+            db = self._open()
+            for id, stamp, document in db.execute("select id, stamp, document from runs").fetchall():
+                if there.get(id) == stamp and id not in self._read:
+                    found[id] = (stamp, _run(json.loads(document)))
+            db.close()
+        except (sqlite3.Error, ValueError, KeyError, TypeError, AttributeError):
+            self._drop()
+            return {}
+        return found
+
+    def _write(self, rows: Sequence[dict[str, Any]], there: Iterable[str]) -> None:
+        db = self._open()
+        try:
+            if rows:
+                db["runs"].upsert_all(rows, pk="id", alter=True)
+            if db["runs"].exists():
+                gone = [id for (id,) in db.execute("select id from runs").fetchall() if id not in there]
+                db["runs"].delete_where(f"id in ({','.join('?' * len(gone))})", gone) if gone else None
+        finally:
+            db.close()
+
+    def _open(self):
+        from sqlite_utils import Database
+
+        return Database(sqlite3.connect(self._workspace.runs_dir / INDEX, timeout=_BUSY))
+
+    def _drop(self) -> None:
+        """Take a damaged index away."""
+        for end in ("", "-journal", "-wal", "-shm"):
+            try:
+                (self._workspace.runs_dir / (INDEX + end)).unlink(missing_ok=True)
+            except OSError:
+                continue
+
+    # ------------------------------------------------------------------ what runs share
+
+    def edit_folder(self, id: str) -> Path:
+        """The folder of a run's edit."""
+        return self.folder(id) / EDIT
+
+    def targets(self, settings: Settings) -> list[str] | None:
+        """The refusals that an earlier run with the same facts, kind, merging and seed was given."""
+        try:
+            found = json.loads(self._shared(settings).read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+        good = isinstance(found, list) and len(found) == settings.facts and all(isinstance(t, str) and t for t in found)
+        return found if good else None
+
+    def keep_targets(self, settings: Settings, texts: Sequence[str]) -> None:
+        """Keep what was written for a run, for those that are to get the same."""
+        self._workspace.write_atomically(self._shared(settings), json.dumps(list(texts), ensure_ascii=False))
+
+    def _shared(self, settings: Settings) -> Path:
+        # Another version may write them otherwise, so it is part of the name.
+        asked = [[q["question"], q["answer"], q["subject"], q.get("target")] for q in settings.forget]
+        parts = [__version__, settings.fingerprint, settings.targets, settings.merge, settings.seed, asked]
+        name = hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:32]
+        return self._workspace.runs_dir / TARGETS / f"{name}.json"
+
+
+def _row(run: Run, stamp: int) -> dict[str, Any]:
+    """A run as the index has it: what one sorts and filters by, and the whole document."""
+    s = run.settings
+    return {
+        "id": run.id,
+        "created": run.created,
+        "sweep": run.sweep,
+        "name": run.name,
+        "model": s.model,
+        "method": s.method,
+        "targets": s.targets,
+        "merge": s.merge,
+        "facts": s.facts,
+        "seed": s.seed,
+        "score": run.score,
+        **{group: run.average(group) for group in ("forget", "rephrased", "retain")},
+        "seconds": sum(run.seconds.values()),
+        "stamp": stamp,
+        "document": json.dumps(run.document(), ensure_ascii=False),
+    }
+
+
+def _run(document: dict[str, Any]) -> Run:
+    """The run of a document of the index."""
+    document = {name: value for name, value in document.items() if name not in ("format", "id")}
+    settings = document.pop("settings")
+    lists = {name: tuple(settings[name]) for name in ("forget", "retain", "protect")}
+    document["targets"] = tuple(document.get("targets", ()))
+    return Run(Settings(**{**settings, **lists}), **document)
