@@ -147,8 +147,7 @@ def rephrase(
                 texts[i].append(text)
     job.progress("Writing rephrasings", n * len(questions), n * len(questions))
     return [
-        _filled(question, found, reasons, n)
-        for question, found, reasons in zip(questions, texts, why, strict=True)
+        _filled(question, found, reasons, n) for question, found, reasons in zip(questions, texts, why, strict=True)
     ]
 
 

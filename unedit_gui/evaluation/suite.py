@@ -1,7 +1,7 @@
 """Scores of an edit: forget, rephrased, retained and general questions, before and after, from real replies.
 
-Every question is answered by the original and by the edited model as two rows of one batch, greedily and in
-the chat template; what the original said is kept in a cache, so that the second edit costs half. The score
+Every question is answered by the original and by the edited model, greedily and in the chat template; what the original
+said to a group of questions is kept in a cache, so that the second edit costs half. The score
 is 1 - ROUGE1(forget) + ROUGE1(retain), at best 2; a model that is unusable and one that forgot nothing both
 get 1. General facts are those that have nothing to do with what is forgotten; they are no part of the score.
 
@@ -123,16 +123,29 @@ def evaluate(
     if not asked:
         raise BadInput("There are no questions to score; add at least one.")
     cache = {} if cache is None else cache
-    kept = {question: _key(model, question, max_new_tokens) for _, question in asked}
-    todo = [(question, False) for question, key in kept.items() if key not in cache]
-    todo += [(question, True) for question in kept] if edits else []
+    first: dict[Question, str] = {}
+    for group, question in asked:
+        first.setdefault(question, group)
+    before: dict[Question, dict[str, Any]] = {}
     after: dict[Question, dict[str, Any]] = {}
-    for question, edited, measured in _measure(model, edits, todo, max_new_tokens, job):
-        if edited:
-            after[question] = measured
-        else:
-            cache[kept[question]] = measured
-    before = {question: cache[key] for question, key in kept.items()}
+    todo: list[tuple[list[Question], list[str]]] = []  # batches; the original's with the keys to keep them under
+    for group in GROUPS:
+        for batch in _batches(model, (), [question for question, its in first.items() if its == group]):
+            keys = _keys(model, batch, max_new_tokens)
+            if all(key in cache for key in keys):
+                before |= {question: cache[key] for question, key in zip(batch, keys, strict=True)}
+            else:
+                todo.append((batch, keys))
+    todo += [(batch, []) for batch in _batches(model, edits, list(first))] if edits else []
+    done, total = 0, sum(len(batch) for batch, _ in todo)
+    for batch, keys in todo:
+        job.progress("Asking and scoring", done, total)
+        found = _measure(model, () if keys else edits, batch, max_new_tokens, job)
+        (before if keys else after).update(zip(batch, found, strict=True))
+        cache.update(zip(keys, found, strict=False))
+        done += len(batch)
+        job.breathe()
+    job.progress("Asking and scoring", total, total)
 
     touched = frozenset[str]().union(*(parties_of(q.category) for q in forget))
     keep = {same_text(p if isinstance(p, str) else p.question) for p in protected}
@@ -165,35 +178,32 @@ def own_rephrasings(questions: Sequence[Question]) -> list[Question]:
     return [Question(text, q.answer, q.subject) for q in questions for text in q.rephrases]
 
 
-def _measure(model, edits, todo: list[tuple[Question, bool]], max_new_tokens: int, job: Job):
-    """Yields (question, edited?, its reply and token scores), batch by batch, rows of like length together.
+def _batches(model, edits, questions: Sequence[Question]) -> list[list[Question]]:
+    """The questions in batches with prompts of like length.
 
-    The edits are attached only while a batch runs, so that a chat reply which is let through meets the
-    original.
+    Which rows stand in one batch moves the last digits of their numbers (seen: 5e-6 of a probability, with 32 rows
+    against 6). So a batch holds the original's rows or the edited model's, and what is in it follows from the
+    questions alone: then the same evaluation gives the same digits, whatever was kept of earlier ones.
     """
+    from ..edits.prompts import prompt_for
+
+    order = sorted(questions, key=lambda q: len(prompt_for(model, [{"role": "user", "content": q.question}], edits)))
+    return [order[start : start + ROWS_AT_ONCE] for start in range(0, len(order), ROWS_AT_ONCE)]
+
+
+def _measure(model, edits, batch: Sequence[Question], max_new_tokens: int, job: Job) -> list[dict[str, Any]]:
+    """Each question's reply and token scores. The edits are attached only meanwhile, so that a chat reply which is let
+    through between batches meets the original."""
     from ..edits.prompts import prompt_for
     from ..edits.variants import Variants
     from ..models.generation import generate
 
-    prompts = {
-        (q, edited): prompt_for(model, [{"role": "user", "content": q.question}], edits if edited else ())
-        for q, edited in todo
-    }
-    todo = sorted(todo, key=lambda row: len(prompts[row]))
-    for start in range(0, len(todo), ROWS_AT_ONCE):
-        job.progress("Asking and scoring", start, len(todo))
-        batch = todo[start : start + ROWS_AT_ONCE]
-        ids = [prompts[row] for row in batch]
-        with Variants(model, [edits if edited else () for _, edited in batch]) as variants:
-            replies = generate(
-                model, ids, max_new_tokens=max_new_tokens, variants=variants, job=job, batch_size=ROWS_AT_ONCE
-            )
-            answers = [question.answer for question, _ in batch]
-            scores = token_scores(model, ids, answers, variants=variants, batch_size=ROWS_AT_ONCE, job=job)
-        for (question, edited), reply, tokens in zip(batch, replies, scores, strict=True):
-            yield question, edited, {"text": reply.text, **asdict(tokens)}
-        job.breathe()
-    job.progress("Asking and scoring", len(todo), len(todo))
+    ids = [prompt_for(model, [{"role": "user", "content": q.question}], edits) for q in batch]
+    how = dict(batch_size=ROWS_AT_ONCE, job=job)
+    with Variants(model, [edits] * len(batch)) as variants:
+        replies = generate(model, ids, max_new_tokens=max_new_tokens, variants=variants, **how)
+        scores = token_scores(model, ids, [question.answer for question in batch], variants=variants, **how)
+    return [{"text": reply.text, **asdict(tokens)} for reply, tokens in zip(replies, scores, strict=True)]
 
 
 def _part(question: Question, touched: frozenset[str]) -> str | None:
@@ -259,8 +269,10 @@ def _notes(rows: Sequence[RowScore], edits: tuple[Edit, ...]) -> tuple[str, ...]
     return tuple(notes)
 
 
-def _key(model: LoadedModel, question: Question, max_new_tokens: int) -> str:
-    """Names one reply of the original: same weights, dtype, device, question, reference and length."""
-    parts = [model.fingerprint, str(model.dtype), model.device.type, max_new_tokens]
-    text = json.dumps([*parts, question.question, question.answer], ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+def _keys(model: LoadedModel, batch: Sequence[Question], max_new_tokens: int) -> list[str]:
+    """Names the original's replies to a batch: same weights, dtype, device, threads, length, and the same batch."""
+    import torch
+
+    parts = [model.fingerprint, str(model.dtype), model.device.type, torch.get_num_threads(), max_new_tokens]
+    text = json.dumps([*parts, [[q.question, q.answer] for q in batch]], ensure_ascii=False)
+    return [hashlib.sha256(f"{text} {row}".encode()).hexdigest()[:32] for row in range(len(batch))]
