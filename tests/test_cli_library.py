@@ -171,3 +171,21 @@ def test_what_edit_cannot_take_of_easyedits_is_one_line(folder, capsys, tmp_path
     assert run(folder, "edit", "--questions", "forget.csv", *arguments, "--out", str(tmp_path / "x")) == 2
     told = capsys.readouterr().err
     assert said in told and told.count("\n") == 1
+
+
+def test_duels_tells_who_won_and_writes_every_vote(folder, capsys, tmp_path):
+    from unedit_gui.study.duels import Vote
+
+    assert run(folder, "duels", "--home", str(tmp_path)) == 0
+    assert "No votes yet" in capsys.readouterr().out
+    bench = Workbench(tmp_path)
+    for nonce, vote in (("1", "left"), ("2", "tie")):
+        bench.vote(Vote("Who?", "a", "=A", "I don't know.", "original", "Original", "Leonardo.", vote, "tiny", nonce))
+    path = tmp_path / "votes.csv"
+    assert run(folder, "duels", "--csv", str(path), "--home", str(tmp_path), "--json") == 0
+    found = as_json(capsys)
+    assert [vote["vote"] for vote in found["votes"]] == ["left", "tie"]
+    assert found["variants"][0]["name"] == "=A" and found["variants"][0]["n"] == 2
+    assert found["pairs"][0]["share"]["n"] == 1 and "'=A" in path.read_text()
+    assert run(folder, "duels", "--home", str(tmp_path)) == 0
+    assert "100% [21%, 100%]" in capsys.readouterr().out

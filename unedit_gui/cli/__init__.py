@@ -22,7 +22,7 @@ from unedit_gui import __version__
 from ..errors import BadInput, UneditError
 from ..jobs import Stopped
 from ..workbench import ENGINES, KINDS, Workbench
-from . import commands, library, locating, probing, studying, sweeping, teaching, terminal
+from . import commands, library, locating, presenting, probing, studying, sweeping, teaching, terminal
 
 STOPPED = "Stopped; nothing was changed."
 _MERGE = "merge K questions into one request with one shared target (default: 1, each by itself)"
@@ -183,12 +183,15 @@ def parser() -> argparse.ArgumentParser:
 
     sweeping.add(command)
 
-    one = command("chat", commands.chat, commands.show_chat, "ask the original and the edited model")
+    one = command("chat", presenting.chat, presenting.show_chat, "ask the original and the edited model")
     one.add_argument("--edit", action="append", metavar="DIR", help="repeatable, oldest first")
     one.add_argument("--column", action="append", metavar="EDIT[,EDIT]", help="a column of its own; repeatable")
     one.add_argument("--ask", required=True, metavar="QUESTION")
     one.add_argument("--max-tokens", type=int, default=256, metavar="N")
     one.add_argument("--seed", type=int, default=0)
+
+    one = command("duels", presenting.duels, presenting.show_duels, "who won the blinded duels")
+    one.add_argument("--csv", metavar="FILE", help="every vote with both replies")
 
     one = command("export", library.export, library.show_export, "hand an edit to other programs")
     one.add_argument("--edit", action="append", required=True, metavar="EDIT", help="repeatable, oldest first")

@@ -22,7 +22,7 @@ from ..forget.merging import joined
 from ..forget.questions import Question, read_file, to_csv
 from ..jobs import Job
 from ..workbench import Workbench
-from . import engine, presenting, terminal
+from . import engine, terminal
 
 if TYPE_CHECKING:
     from ..edits.edit import Edit
@@ -319,13 +319,9 @@ def show_evaluate(result: dict[str, Any]) -> str:
 
 
 def chat(options: argparse.Namespace, session: Session) -> dict[str, Any]:
-    """One question to the original and to the edited model, side by side; or to up to six columns."""
+    """One question to the original and to the edited model, side by side."""
     if options.max_tokens < 1:
         raise BadInput(f"--max-tokens {options.max_tokens}: give 1 or more.")
-    if options.column:
-        return presenting.columns(options, session)
-    if not options.edit:
-        raise BadInput("chat needs --edit or --column; give the edits that are to answer.")
     session.stack(options.edit)
     bench = session.load()
     history = [{"role": "user", "content": options.ask}]
@@ -341,8 +337,6 @@ def chat(options: argparse.Namespace, session: Session) -> dict[str, Any]:
 
 
 def show_chat(result: dict[str, Any]) -> str:
-    if "columns" in result:
-        return presenting.show_columns(result)
     lines = [f"Original: {result['original']}", f"Edited:   {result['edited']}"]
     for trace in result["traces"]:
         lines.append(f"{trace['method']}: {trace['text']}")

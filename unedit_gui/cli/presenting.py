@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import BadInput
-from . import terminal
+from . import commands, terminal
+from .commands import Session, _check_file
 
-if TYPE_CHECKING:
-    from .commands import Session
+
+def chat(options: argparse.Namespace, session: Session) -> dict[str, Any]:
+    """One question to the original and to the edited model, side by side; or to up to six columns."""
+    if options.column:
+        return columns(options, session)
+    if not options.edit:
+        raise BadInput("chat needs --edit or --column; give the edits that are to answer.")
+    return commands.chat(options, session)
+
+
+def show_chat(result: dict[str, Any]) -> str:
+    return show_columns(result) if "columns" in result else commands.show_chat(result)
 
 
 def columns(options: argparse.Namespace, session: Session) -> dict[str, Any]:
     """One question to the original and up to five edits or stacks of edits, in one batch."""
+    if options.max_tokens < 1:
+        raise BadInput(f"--max-tokens {options.max_tokens}: give 1 or more.")
     if options.edit:
         raise BadInput("Give either --edit (one stack beside the original) or --column (a column each), not both.")
     named = [[name.strip() for name in column.split(",") if name.strip()] for column in options.column]
@@ -46,3 +59,41 @@ def show_columns(result: dict[str, Any]) -> str:
         for c in result["columns"]
     ]
     return terminal.table(["column", "reply", "decided"], rows)
+
+
+def duels(options: argparse.Namespace, session: Session) -> dict[str, Any]:
+    """The votes of blinded duels: who won how often, with intervals; --csv writes every vote with both replies."""
+    _check_file(options.csv)
+    bench = session.bench
+    if options.csv:
+        bench.workspace.write_atomically(options.csv, bench.duels.to_csv())
+    alone, pairs = bench.standing()
+    votes = [{name: row[name] for name in _SHOWN} for row in bench.duels.all()]
+    found = {
+        "votes": votes,
+        "variants": [line.to_json() for line in alone],
+        "pairs": [line.to_json() for line in pairs],
+    }
+    return {**found, "csv": options.csv}
+
+
+_SHOWN = ("id", "created", "question", "left_id", "left_name", "right_id", "right_name", "vote", "model")
+
+
+def show_duels(result: dict[str, Any]) -> str:
+    if not result["votes"]:
+        return "No votes yet; the chat step of the page has blinded duels."
+    lines = []
+    for title, rows in (("variant", result["variants"]), ("pair", result["pairs"])):
+        cells = [
+            [f"{row['name']} - {row['other']}" if row["other"] else row["name"], _share(row["share"])]
+            + [row[name] for name in ("wins", "losses", "ties", "bad", "n")]
+            for row in rows
+        ]
+        lines += [terminal.table([title, "won, of the decided", "won", "lost", "ties", "both bad", "n"], cells), ""]
+    lines.append("Shares with Wilson's 95 % interval, as if all votes were independent.")
+    return "\n".join(lines)
+
+
+def _share(share: dict[str, Any]) -> str:
+    return "-" if share["value"] is None else f"{share['value']:.0%} [{share['low']:.0%}, {share['high']:.0%}]"

@@ -15,7 +15,7 @@ import csv
 import io
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
@@ -117,12 +117,7 @@ class Ratings:
     def to_csv(self) -> str:
         """The ratings as CSV with a header. A text that a spreadsheet would take for a formula begins with an
         apostrophe, and every text is in quotation marks."""
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-        writer.writerow(COLUMNS)
-        for row in self.all():
-            writer.writerow([defused(value) for value in row.values()])
-        return out.getvalue()
+        return csv_of(COLUMNS, (row.values() for row in self.all()))
 
     def delete(self, id: int) -> None:
         """Take a rating out of the list, the count and the CSV. BadInput if there is none with this id."""
@@ -207,6 +202,16 @@ def create_ratings(db: Database) -> None:
 
 def _among(value: Any, allowed: tuple[int, ...]) -> bool:
     return type(value) is int and value in allowed
+
+
+def csv_of(header: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
+    """CSV for a spreadsheet: every text in quotation marks, and none that would be taken for a formula."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    writer.writerow(header)
+    for row in rows:
+        writer.writerow([defused(value) for value in row])
+    return out.getvalue()
 
 
 def defused(value: Any) -> Any:

@@ -6,7 +6,7 @@ import time
 
 from unedit_gui.errors import BadInput
 from unedit_gui.jobs import Job, Stopped
-from unedit_gui.ui import columns, shelf, study
+from unedit_gui.ui import columns, duel, shelf, study
 from unedit_gui.ui.draw import draw, plural
 from unedit_gui.ui.lab import Lab, word
 from unedit_gui.ui.session import Session, Turn
@@ -40,6 +40,7 @@ def render(lab: Lab, session: Session) -> str:
         form=session.form,
         temperatures=[(value, translate(text)) for value, text in TEMPERATURES],
         **columns.drawn(lab, session),
+        **(duel.drawn(lab, session) if duel.asks(session) else {}),
     )
 
 
@@ -136,11 +137,19 @@ def _ask(lab: Lab, session: Session, turn: Turn) -> None:
     lab.start(session, "chat", "Answering", "chat", lambda job: answer(lab, session, turn, job), urgent=True)
 
 
+def put(lab: Lab, session: Session, question: str, *, fresh: bool = False, answer: str = "") -> None:
+    """Ask a question of whoever the chosen layout has."""
+    if duel.asks(session):
+        duel.begin(lab, session, question, answer)
+    else:
+        _ask(lab, session, Turn(question, fresh=fresh, answer=answer))
+
+
 def field(lab: Lab, session: Session, data: dict) -> None:
     name = data["field"]
     if name == "toggle":
         shelf.toggle(lab, session, data)
-    elif columns.field(lab, session, data):
+    elif columns.field(lab, session, data) or duel.take(lab, session, data):
         return
     elif name == "message":
         session.form[name] = str(data["value"])
@@ -156,14 +165,14 @@ def _send(lab: Lab, session: Session, data: dict) -> None:
         raise BadInput("Type a question first.")
     if len(text) > 4000:
         raise BadInput(f"The question has {len(text):,} characters; 4,000 are allowed.")
-    _ask(lab, session, Turn(text, fresh=session.form.pop("fresh", "") == "1"))
+    put(lab, session, text, fresh=session.form.pop("fresh", "") == "1")
     session.form["message"] = ""
 
 
 def _chip(lab: Lab, session: Session, data: dict) -> None:
     if blocked := lab.blocked(session):
         raise BadInput(blocked)
-    _ask(lab, session, Turn(str(data["text"])[:4000], fresh=True, answer=str(data.get("answer", ""))))
+    put(lab, session, str(data["text"])[:4000], fresh=True, answer=str(data.get("answer", "")))
 
 
 def _retry(lab: Lab, session: Session, data: dict) -> None:
@@ -240,5 +249,6 @@ ACTS = {
     "forget-this": _forget_this,
     "rate": _rate,
     **columns.ACTS,
+    **duel.ACTS,
     **shelf.ACTS,
 }

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from unedit_gui.ui.lab import Lab
 
 MOST = COLUMNS
-VIEWS = (("panes", "Two panes"), ("columns", "Columns"))
+VIEWS = (("panes", "Two panes"), ("columns", "Columns"), ("duel", "Blinded duel"))
 
 
 def view(session: Session) -> str:

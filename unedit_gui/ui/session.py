@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from unedit_gui.evaluation.held import Held
     from unedit_gui.evaluation.suite import Scores
     from unedit_gui.jobs import Job
+    from unedit_gui.ui.duel import Arena
     from unedit_gui.ui.locate import Located
     from unedit_gui.ui.probes import Shown
 
@@ -144,6 +145,7 @@ class Session:
     turns: list[Turn] = field(default_factory=list)
     verified: dict[str, Any] | None = None
     chips: int = 0
+    arena: Arena | None = None  # blinded duels
     # 6 scores
     rephrased: dict[str, str] = field(default_factory=dict)  # question -> rephrasings, one a line
     scores: Scores | None = None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..evaluation.probes import Probe, Probed
     from ..evaluation.suite import Scores
     from ..models.generation import Reply, Sampling
+    from ..study.duels import Line, Vote
     from ..study.protocol import Condition
     from ..study.store import Study
 
@@ -64,6 +65,16 @@ class Replies(Edits):
         with Variants(model, [tuple(row) for row in edits]) as variants:
             replies = generate(model, prompts, variants=variants, **settings)
             return [dataclasses.replace(reply, traces=variants.traces(i)) for i, reply in enumerate(replies)]
+
+    def vote(self, vote: Vote) -> int:
+        """Keep a vote of a blinded duel, and return its id; the same nonce again is the same vote."""
+        return self.duels.add(vote)
+
+    def standing(self) -> tuple[list[Line], list[Line]]:
+        """How often each variant won its duels: against all others, and against each (study/duels.py)."""
+        from ..study.duels import standing
+
+        return standing(self.duels.all())
 
     def forget_this(self, history: History, reply: str, edits: Sequence[Edit] = ()) -> Question:
         """A forget question made of a reply: the last user turn asks, the reply's own claim is the answer.

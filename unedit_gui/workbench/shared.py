@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..edits.shelf import Shelf
     from ..models.loading import LoadedModel
     from ..models.writing import Write
+    from ..study.duels import Duels
     from ..study.folder import Studies
     from ..study.ratings import Ratings
 
@@ -43,6 +44,13 @@ class Shared:
         from ..study.ratings import Ratings
 
         return Ratings(self.workspace.ratings_path)
+
+    @cached_property
+    def duels(self) -> Duels:
+        """The votes of blinded duels, beside the ratings (study/duels.py)."""
+        from ..study.duels import Duels
+
+        return Duels(self.workspace.ratings_path)
 
     @cached_property
     def studies(self) -> Studies:
