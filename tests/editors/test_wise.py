@@ -22,7 +22,15 @@ from unedit_gui.jobs import Job
 from unedit_gui.models.generation import generate
 from unedit_gui.models.layout import down_of
 
-QUICK = {"layers": (1,), "mask_ratio": 0.2, "steps": 3, "margin_steps": 1, "contexts": 1, "neighbours": 1}
+QUICK = {
+    "layers": (1,),
+    "mask_ratio": 0.2,
+    "density": 0.53,
+    "steps": 3,
+    "margin_steps": 1,
+    "contexts": 1,
+    "neighbours": 1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +127,20 @@ def test_inputs_are_those_at_the_question_s_own_tokens(small):
     "held, ratio, expected", [([], 0.5, 5.0), ([1.0] * 50, 0.5, 5.0), ([7.0] * 50, 0.5, 7.0), ([99.0] * 50, 0.5, 9.7)]
 )
 def test_the_threshold_lets_every_question_in_scope_through(held, ratio, expected):
-    assert choose_threshold(torch.tensor([10.0, 30.0]), torch.tensor(held), ratio) == pytest.approx(expected)
+    assert choose_threshold(torch.tensor([10.0, 30.0]), 10.0, torch.tensor(held), ratio) == pytest.approx(expected)
+
+
+def test_wordings_that_were_trained_on_pass_as_long_as_it_costs_no_other_question():
+    d_own = torch.tensor([10.0, 30.0])
+    assert choose_threshold(d_own, 6.0, torch.ones(50), 0.5) == 3.0
+    assert choose_threshold(d_own, 6.0, torch.full((50,), 8.0), 0.5) == 8.0  # the own wording still passes
+
+
+@pytest.mark.parametrize("facts, held, expected", [(40, 99.0, 29.1), (40, 20.0, 20.0), (40, 9.0, 9.0), (19, 99.0, 9.7)])
+def test_one_fact_in_twenty_is_given_up_where_too_many_other_questions_exceed_the_weakest(facts, held, expected):
+    d_own = torch.tensor([10.0, 12.0, *[30.0] * (facts - 2)])
+    found = choose_threshold(d_own, 10.0, torch.full((50,), held), 0.5)
+    assert found == pytest.approx(expected)
 
 
 # The route
@@ -202,12 +223,20 @@ def test_a_route_that_takes_other_questions_along_is_warned_of(edit, astray, war
     assert warned in made.caution() and bool(made.caution()) == bool(warned)
 
 
+def test_facts_that_the_route_misses_are_named(edit):
+    asked = edit.requests[0]["question"]
+    for missed in ([asked], []):
+        made = Edit.make({**edit.manifest, "missed": missed}, edit.tensors, edit.about)
+        assert (asked in made.caution()) == bool(missed)
+
+
 def test_the_share_that_goes_astray_is_measured_when_the_edit_is_made(small, edit, workspace, wise, monkeypatch):
     held = out_of_scope(REQUESTS, [], [])
     for threshold, share in ((0.0, 1.0), (1e9, 0.0)):
         monkeypatch.setattr("unedit_gui.editors.wise.choose_threshold", lambda *_, t=threshold: t)
         made = made_of(small, workspace, wise, neighbours=0, steps=1)
-        assert held and made.manifest["astray"] == share and bool(made.caution()) == (share == 1)
+        assert held and made.manifest["astray"] == share and bool(made.caution())
+        assert made.manifest["missed"] == ([] if share else [request.question for request in REQUESTS])
 
 
 # The payload

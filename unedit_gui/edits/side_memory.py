@@ -1,9 +1,9 @@
 """WISE's payload at work: a side copy W' of one projection, and the router in front of it.
 
 Tensors: "<module>.support", a bit for each entry of W (row by row, the first entry in the highest bit) that says where
-W' differs, and "<module>.values", the differences in that order. So an edit of a fifth of the entries takes a quarter
-of the room of W. The manifest holds the `threshold`, and in `astray` the share of known questions, not met in training,
-that exceed it and shouldn't.
+W' differs, and "<module>.values", the differences in that order. The manifest holds the `threshold`, in `astray` the
+share of known questions, not met in training, that exceed it and shouldn't, and in `missed` the forgotten questions
+that don't and should.
 
     D = mean over the last user turn's own tokens of ||x W' - x W||          (WISE, eq. 2; per token there)
 
@@ -114,7 +114,22 @@ def describe(edit) -> list[str]:
 
 
 def caution(edit) -> str:
-    """A sentence where the route can't tell the forgotten questions from others well; "" where it can."""
+    """What the route can't tell apart, in a sentence or two; "" where it can."""
+    return " ".join(filter(None, (_missed(edit), _astray(edit))))
+
+
+def _missed(edit) -> str:
+    missed = edit.manifest.get("missed")
+    if not isinstance(missed, list) or not missed:
+        return ""
+    named = ", ".join(f"“{question}”" for question in missed)
+    return (
+        f"{len(missed)} of the {len(edit.requests)} facts can’t be told from other questions by the route, so the "
+        f"original answers: {named}. To catch them would have taken too many other questions along."
+    )
+
+
+def _astray(edit) -> str:
     astray = edit.manifest.get("astray")
     if not isinstance(astray, int | float) or astray <= _ASTRAY:
         return ""
