@@ -22,7 +22,7 @@ from unedit_gui import __version__
 from ..errors import BadInput, UneditError
 from ..jobs import Stopped
 from ..workbench import ENGINES, KINDS, Workbench
-from . import commands, library, locating, presenting, probing, studying, sweeping, teaching, terminal
+from . import commands, library, locating, presenting, probing, reporting, studying, sweeping, teaching, terminal
 
 STOPPED = "Stopped; nothing was changed."
 _MERGE = "merge K questions into one request with one shared target (default: 1, each by itself)"
@@ -182,6 +182,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--details", metavar="FILE", help="every reply: CSV if so named, else JSON")
 
     sweeping.add(command)
+    reporting.add(command)
 
     one = command("chat", presenting.chat, presenting.show_chat, "ask the original and the edited model")
     one.add_argument("--edit", action="append", metavar="DIR", help="repeatable, oldest first")

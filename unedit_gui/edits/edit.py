@@ -91,6 +91,11 @@ class Edit:
         return self.manifest["base"]
 
     @property
+    def payload(self) -> str:
+        """A hash of the numbers alone: the same for the same change, whatever model and edit are called."""
+        return _hash({}, self.tensors)
+
+    @property
     def kind(self) -> str:
         return self.manifest["kind"]
 

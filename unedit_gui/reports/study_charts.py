@@ -7,10 +7,10 @@ criterion, with the forget quality beside the ratings that hang on it.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .canvas import canvas, plain_axis
 from .charts import DARK, LIGHT
 
 Json = Mapping[str, Any]
@@ -25,9 +25,6 @@ SCALES = {"entailment": "Entailment", "trust": "Trust"}
 # From brown to teal over grey (ColorBrewer's BrBG): apart for colour-blind eyes.
 _LEVELS = ("#a6611a", "#dfc27d", "#dddddd", "#80cdc1", "#018571")
 _ON_LEVEL = ("#ffffff", "#1d2733", "#1d2733", "#1d2733", "#ffffff")
-_PAPER = {False: "#ffffff", True: "#101319"}
-_STYLE = {"text.parse_math": False, "svg.fonttype": "none", "svg.hashsalt": "unedit", "font.family": "sans-serif"}
-FORMATS = ("png", "svg")
 
 
 def means(analysis: Json, format: str = "png", dark: bool = False, unflagged: bool = False) -> bytes:
@@ -38,7 +35,7 @@ def means(analysis: Json, format: str = "png", dark: bool = False, unflagged: bo
     results, ink = _results(analysis, unflagged), DARK if dark else LIGHT
     conditions = results["conditions"]
     improved = {pair[0] for pair in (analysis.get("contrast") or {}).get("pairs", ())}
-    with _figure(15, 1.5 + 0.52 * len(conditions), dark, format) as (figure, out):
+    with canvas(15, 1.5 + 0.52 * len(conditions), dark, format) as (figure, out):
         axes = figure.subplots(1, len(PANELS), sharey=True)
         for axis, (criterion, (title, label, bounds)) in zip(axes, PANELS.items(), strict=True):
             for place, condition in enumerate(conditions):
@@ -49,7 +46,7 @@ def means(analysis: Json, format: str = "png", dark: bool = False, unflagged: bo
             axis.set_xlabel(label, color=ink["soft"], fontsize=11)
             axis.set_xlim(*bounds)
             axis.set_xticks(*(([0, 0.5, 1], ["0", "0.5", "1"]) if bounds[1] == 1 else ([1, 2, 3, 4, 5],)))
-            _plain_axis(axis, ink, grid=True)
+            plain_axis(axis, ink, grid=True)
         axes[0].set_yticks(range(len(conditions)), [condition["name"] for condition in conditions])
         axes[0].set_ylim(len(conditions) - 0.4, -0.6)
     return out.getvalue()
@@ -59,7 +56,7 @@ def levels(analysis: Json, format: str = "png", dark: bool = False, unflagged: b
     """Diverging bars of the five levels: shares of the replies that were forgotten, around the middle of level 3."""
     results, ink = _results(analysis, unflagged), DARK if dark else LIGHT
     conditions = results["conditions"]
-    with _figure(15, 1.9 + 0.52 * len(conditions), dark, format) as (figure, out):
+    with canvas(15, 1.9 + 0.52 * len(conditions), dark, format) as (figure, out):
         axes = figure.subplots(1, len(SCALES), sharey=True)
         for axis, (scale, title) in zip(axes, SCALES.items(), strict=True):
             for place, condition in enumerate(conditions):
@@ -69,7 +66,7 @@ def levels(analysis: Json, format: str = "png", dark: bool = False, unflagged: b
             axis.set_xlabel("share of forgotten replies, around level 3", color=ink["soft"], fontsize=11)
             axis.set_xlim(-1, 1)
             axis.set_xticks([-1, -0.5, 0, 0.5, 1], ["100 %", "50 %", "0", "50 %", "100 %"])
-            _plain_axis(axis, ink)
+            plain_axis(axis, ink)
         axes[0].set_yticks(range(len(conditions)), [condition["name"] for condition in conditions])
         axes[0].set_ylim(len(conditions) - 0.4, -0.6)
         _legend(figure, ink)
@@ -116,46 +113,6 @@ def _legend(figure, ink: Json) -> None:
     figure.legend(
         handles=patches, ncols=5, loc="outside upper right", frameon=False, labelcolor=ink["ink"], fontsize=11
     )
-
-
-def _plain_axis(axis, ink: Json, grid: bool = False) -> None:
-    axis.set_facecolor("none")
-    axis.tick_params(colors=ink["ink"], labelsize=11, length=0)
-    for side, spine in axis.spines.items():
-        spine.set_visible(side == "left")
-        spine.set_color(ink["line"])
-    if grid:
-        axis.grid(axis="x", color=ink["line"], linewidth=0.8)
-        axis.set_axisbelow(True)
-
-
-class _figure:
-    """A figure of ours, written to `out` when the block ends. No pyplot: it keeps figures that nobody asked it to."""
-
-    def __init__(self, width: float, height: float, dark: bool, format: str):
-        if format not in FORMATS:
-            raise ValueError(f"format is {format!r}; choose one of {', '.join(FORMATS)}")
-        self._size, self._paper, self._format = (width, height), _PAPER[dark], format
-
-    def __enter__(self):
-        from matplotlib import rc_context
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        self._context = rc_context(_STYLE)
-        self._context.__enter__()
-        self._figure = Figure(figsize=self._size, dpi=130, facecolor=self._paper, layout="constrained")
-        FigureCanvasAgg(self._figure)
-        self._out = io.BytesIO()
-        return self._figure, self._out
-
-    def __exit__(self, *error) -> None:
-        try:
-            if error[0] is None:
-                metadata = {"Date": None} if self._format == "svg" else None  # the same bytes for the same figures
-                self._figure.savefig(self._out, format=self._format, facecolor=self._paper, metadata=metadata)
-        finally:
-            self._context.__exit__(None, None, None)
 
 
 def _results(analysis: Json, unflagged: bool) -> Json:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ..study import export, heds, writeup
 from ..study.store import Study
-from .study_charts import FORMATS, levels, means
+from .canvas import FORMATS
+from .study_charts import levels, means
 
 PEEKED = (
     "Made while the study was {state}: figures may change, and testing before the end makes false alarms likelier.\n"

@@ -62,11 +62,11 @@ class Run:
 
     scores: "before" and "after", each with "forget", "retain", "rephrased", "general" and in them the metrics and "n",
     then "score" (before, after) and "notes", as `Scores.to_json` gives them. rows: as `Scores.details` gives them.
-    edit: id, name, summary, kind, layers and bytes of the edit. seconds: "targets and edit", "scores". environment:
-    "versions" (unedit, torch, transformers, python), "threads", "device", "dtype", "processor". probes: what `Probed`
-    says as JSON, or None. sweep: the name of the sweep it belongs to. created: ISO time, UTC. targets: what was taught
-    in place of each forgotten answer (`target_new` of the edit's requests), in the order of `settings.forget`: with
-    them the edit is made again without writing them again.
+    edit: id, name, summary, kind, layers, bytes of the edit, and payload, a hash of its numbers. seconds: "targets and
+    edit", "scores". environment: "versions" (unedit, torch, transformers, python), "threads", "device", "dtype",
+    "processor". probes: what `Probed` says as JSON, or None. sweep: the name of the sweep it belongs to. created: ISO
+    time, UTC. targets: what was taught in place of each forgotten answer (`target_new` of the edit's requests), in the
+    order of `settings.forget`: with them the edit is made again without writing them again.
     """
 
     settings: Settings
@@ -114,16 +114,52 @@ def read_run(folder: Path, rows: bool = True) -> Run:
     try:
         document = json.loads((folder / RUN).read_text("utf-8"))
         found = json.loads((folder / ROWS).read_text("utf-8")) if rows else []
-        if document.pop("format") != FORMAT:
-            raise BadInput(f"The run in {folder.name} was written by another version of Unedit; update and try again.")
-        said = document.pop("id")
-        kept = document.pop("settings")
+        return from_document({**document, "rows": found}, f"the run in {folder.name}")
+    except (OSError, ValueError) as error:
+        raise BadInput(f"There is no whole run in {folder.name}: {RUN} or {ROWS} is missing or damaged.") from error
+
+
+def from_document(document: Any, called: str = "the run") -> Run:
+    """The run of what `Run.document` gave, with its `rows` beside the rest.
+
+    Raises BadInput where something is missing or of the wrong kind, was changed, or is of a later version.
+    """
+    try:
+        given = dict(document)
+        if given.pop("format") != FORMAT:
+            raise BadInput(
+                f"{called[0].upper()}{called[1:]} was written by another version of Unedit; update, try again."
+            )
+        said = given.pop("id")
+        kept = dict(given.pop("settings"))
         for name in ("forget", "retain", "protect"):
             kept[name] = tuple(kept[name])
-        taught = tuple(document.pop("targets", ()))
-        run = Run(Settings(**kept), rows=tuple(found), targets=taught, **document)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadInput(f"There is no whole run in {folder.name}: {RUN} or {ROWS} is missing or damaged.") from error
+        lists = {name: tuple(given.pop(name, None) or ()) for name in ("rows", "targets")}
+        run = Run(Settings(**kept), **lists, **given)
+        wrong = _wrong(run)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f"{called[0].upper()}{called[1:]} is not whole: something is missing or damaged.") from error
+    if wrong:
+        raise BadInput(f"{called[0].upper()}{called[1:]} is not whole: its field {wrong} is damaged.")
     if run.id != said:
-        raise BadInput(f"The settings of the run in {folder.name} were changed after it ran.")
+        raise BadInput(f"The settings of {called} were changed after it ran.")
     return run
+
+
+def _wrong(run: Run) -> str:
+    """What in a run is of another kind than it has to be, since anybody may have written it; "" if all is well."""
+    settings = run.settings
+    texts = {name: getattr(settings, name) for name in ("model", "fingerprint", "method", "targets")}
+    texts |= {"name": run.name, "created": run.created}
+    numbers = {"merge": settings.merge, "seed": settings.seed}
+    lists = {name: getattr(settings, name) for name in ("forget", "retain", "protect")} | {"rows": run.rows}
+    named = {name: getattr(run, name) for name in ("scores", "edit", "seconds", "environment")}
+    named |= {"hparams": settings.hparams, "probes": run.probes or {}}
+    checks = (
+        *((name, isinstance(value, str)) for name, value in texts.items()),
+        *((name, isinstance(value, int) and not isinstance(value, bool)) for name, value in numbers.items()),
+        *((name, all(isinstance(one, Mapping) for one in value)) for name, value in lists.items()),
+        *((name, isinstance(value, Mapping)) for name, value in named.items()),
+        ("targets", all(isinstance(text, str) for text in run.targets)),
+    )
+    return next((name for name, good in checks if not good), "")

@@ -124,6 +124,7 @@ def make(
             "summary": edit.summary(),
             "kind": edit.kind,
             "layers": list(edit.layers),
+            "payload": edit.payload,
             "bytes": sum(tensor.nbytes for tensor in edit.tensors.values()),
         }
         run = Run(

@@ -95,12 +95,14 @@ class Replies(Edits):
         general: Sequence[Question] = (),
         *,
         protected: Sequence[Question | str] = (),
+        fresh: bool = False,
         job: Job | None = None,
     ) -> Scores:
         """Score the original and the edited model on forget, rephrased, retained and general questions.
 
         `rephrased` None: each forget question's own rephrasings. What an edit protected is flagged where it
-        is scored as retained; `protected` names more of those. The original's scores are kept for next time.
+        is scored as retained; `protected` names more of those. The original's scores are kept for next time;
+        `fresh`: it is asked again all the same.
         """
         from ..evaluation.kept import kept_replies
         from ..evaluation.suite import evaluate
@@ -122,7 +124,7 @@ class Replies(Edits):
                 self.with_subjects(general),
                 protected=[*protected, *held],
                 max_new_tokens=ANSWER_TOKENS,
-                cache=cache,
+                cache=None if fresh else cache,
                 job=job or Job("evaluate"),
             )
 

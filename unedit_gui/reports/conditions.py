@@ -1,0 +1,151 @@
+"""Runs that differ in nothing but their draw: what figures and tables average, and what they call it.
+
+A condition is a method with its settings, target kind, merging, number of facts, kind of data and model. Runs of one
+condition differ in the seed, and with it perhaps in the facts that were drawn.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from ..runs import Run
+from .published import METHODS, dataset_of
+
+_NAMES = {"bundled": "SmolLM2-135M-Instruct"}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What runs have in common. hparams: as JSON, so that it can be compared."""
+
+    model: str
+    dataset: str
+    method: str
+    targets: str
+    merge: int
+    facts: int
+    hparams: str
+
+    @property
+    def method_label(self) -> str:
+        return METHODS.get(self.method, self.method)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A figure over the runs of a condition: their mean, the lowest and the highest, and of how many runs."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def spread(values: Iterable[float | None]) -> Spread | None:
+    """The spread of what was measured; None where nothing was."""
+    found = [value for value in values if value is not None]
+    return Spread(sum(found) / len(found), min(found), max(found), len(found)) if found else None
+
+
+def condition_of(run: Run) -> Condition:
+    """The condition that a run belongs to."""
+    settings = run.settings
+    return Condition(
+        settings.model,
+        dataset_of(settings.forget),
+        settings.method,
+        settings.targets,
+        settings.merge,
+        settings.facts,
+        json.dumps(dict(settings.hparams), sort_keys=True, default=list),
+    )
+
+
+def grouped(runs: Iterable[Run]) -> dict[Condition, list[Run]]:
+    """Runs by condition, in the order of the paper's tables; one that is there twice counts once."""
+    found: dict[Condition, list[Run]] = {}
+    for run in {run.id: run for run in runs}.values():
+        found.setdefault(condition_of(run), []).append(run)
+    names = list(METHODS)
+    order = {name: place for place, name in enumerate(names)}
+    return dict(sorted(found.items(), key=lambda item: (order.get(item[0].method, len(names)), *_rest(item[0]))))
+
+
+def _rest(condition: Condition) -> tuple:
+    c = condition
+    return (c.method, c.model, c.dataset, c.facts, c.merge, c.targets, c.hparams)
+
+
+def labels(conditions: Sequence[Condition], without: str = "") -> dict[Condition, str]:
+    """What each is called among these: the method, and of the rest what tells them apart.
+
+    without: a field that isn't said, because an axis says it.
+    """
+    several = {
+        name: len({getattr(c, name) for c in conditions}) > 1
+        for name in ("model", "dataset", "targets", "facts")
+        if name != without
+    }
+    found = {}
+    for c in conditions:
+        parts = [c.method_label]
+        parts += [c.targets] if several.get("targets") else []
+        parts += [f"merged by {c.merge}"] if c.merge > 1 and without != "merge" else []
+        parts += [f"{c.facts} facts"] if several.get("facts") else []
+        parts += ["contracts" if c.dataset == "pistol" else "world facts"] if several.get("dataset") else []
+        parts += _changed(c, conditions)
+        parts += [model_name(c.model)] if several.get("model") else []
+        found[c] = ", ".join(parts)
+    return found
+
+
+def _changed(condition: Condition, conditions: Sequence[Condition]) -> list[str]:
+    """The settings in which it differs from others that are like it otherwise."""
+    own = json.loads(condition.hparams)
+    others = [
+        json.loads(c.hparams)
+        for c in conditions
+        if c.hparams != condition.hparams and (c.method, c.model) == (condition.method, condition.model)
+    ]
+    names = [name for name in own if any(other.get(name) != own[name] for other in others)]
+    return [f"{name} {_said(own[name])}" for name in names]
+
+
+def _said(value) -> str:
+    return (
+        ",".join(map(str, value))
+        if isinstance(value, list)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+def model_name(model: str) -> str:
+    """What a model is called where it is handed on: never a path of this computer."""
+    if is_path(model):
+        return model.replace("\\", "/").rstrip("/").split("/")[-1]
+    return _NAMES.get(model, model)
+
+
+def is_path(model: str) -> bool:
+    """Is it a folder or a file, and no name of the catalogue or the hub?"""
+    return model.startswith(("/", ".", "~")) or "\\" in model or model.count("/") > 1 or model[1:2] == ":"
+
+
+def commonest(counts: Counter) -> int:
+    """What there is most of; of equals the largest."""
+    return max(counts, key=lambda value: (counts[value], value))
+
+
+def sole_size(conditions: Sequence[Condition]) -> int:
+    """The number of facts of most of these conditions."""
+    return commonest(Counter(c.facts for c in conditions))
+
+
+def apart_from(condition: Condition, name: str) -> Condition:
+    """The condition with one of its numbers left open: what a line joins."""
+    return replace(condition, **{name: 0})
