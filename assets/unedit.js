@@ -137,7 +137,7 @@
 
   const typing = (el) => el && text(el) && el.value !== "";
   document.addEventListener("keydown", (event) => {
-    if (event.altKey && !event.ctrlKey && !event.metaKey && /^Digit[1-7]$/.test(event.code)) {
+    if (event.altKey && !event.ctrlKey && !event.metaKey && /^Digit[1-8]$/.test(event.code)) {
       event.preventDefault();
       document.querySelectorAll("#steps [role=tab]")[Number(event.code.slice(5)) - 1]?.click();
     } else if (event.key === "Escape" && !document.querySelector("dialog[open]")) {

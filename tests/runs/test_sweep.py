@@ -155,7 +155,7 @@ def test_progress_tells_the_run_and_an_honest_time(bench):
         "sweep", on_progress=lambda job: seen.append((job.stage, job.done, job.total, job.note, job.seconds_left))
     )
     bench.sweep(SWEEP, job=job)
-    runs = [one for one in seen if one[0] == "Run"]
+    runs = [one for one in seen if one[0] == "Runs finished" and one[3]]
     assert {one[1] for one in runs} == {0, 1, 2, 3} and {one[2] for one in runs} == {4}
     assert any("memit, vanilla, 2 facts, seed 0: Asking and scoring" in one[3] for one in runs)
     assert all(one[4] is None for one in runs if one[1] == 0), "nothing is known before the first run is finished"

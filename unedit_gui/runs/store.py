@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..errors import BadInput
-from .record import EDIT, FORMAT, RUN, Run, Settings, read_run, write_run
+from .record import EDIT, FORMAT, RUN, Run, Settings, from_document, read_run, write_run
 
 if TYPE_CHECKING:
     from ..edits.edit import Edit
@@ -188,9 +188,9 @@ class Runs:
             db = self._open()
             for id, stamp, document in db.execute("select id, stamp, document from runs").fetchall():
                 if there.get(id) == stamp and id not in self._read:
-                    found[id] = (stamp, _run(json.loads(document)))
+                    found[id] = (stamp, from_document({**json.loads(document), "rows": []}))
             db.close()
-        except (sqlite3.Error, ValueError, KeyError, TypeError, AttributeError):
+        except (sqlite3.Error, ValueError, TypeError, BadInput):
             self._drop()
             return {}
         return found
@@ -266,12 +266,3 @@ def _row(run: Run, stamp: int) -> dict[str, Any]:
         "stamp": stamp,
         "document": json.dumps(run.document(), ensure_ascii=False),
     }
-
-
-def _run(document: dict[str, Any]) -> Run:
-    """The run of a document of the index."""
-    document = {name: value for name, value in document.items() if name not in ("format", "id")}
-    settings = document.pop("settings")
-    lists = {name: tuple(settings[name]) for name in ("forget", "retain", "protect")}
-    document["targets"] = tuple(document.get("targets", ()))
-    return Run(Settings(**{**settings, **lists}), **document)

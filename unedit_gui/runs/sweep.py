@@ -177,7 +177,7 @@ def sweep(
             on_run(outcome)
         job.breathe()
     job.expect(None)
-    job.progress("Runs", len(planned), len(planned))
+    job.progress("Runs finished", len(planned), len(planned))
     return outcomes
 
 
@@ -230,7 +230,7 @@ class Part(Job):
     def progress(self, stage: str, done: int = 0, total: int | None = None, note: str = "") -> None:
         super().progress(stage, done, total, note)
         count = f" {done} of {total}" if total else ""
-        self._whole.progress("Run", self._place, self._count, f"{self.title}: {stage}{count}")
+        self._whole.progress("Runs finished", self._place, self._count, f"{self.title}: {stage}{count}")
 
     def check(self) -> None:
         self._whole.check()

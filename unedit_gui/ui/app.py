@@ -13,7 +13,7 @@ from typing import Any
 
 import gradio as gr
 
-from unedit_gui.ui import chat, curve, edit, forget, frame, model, probes, scores, study, targets
+from unedit_gui.ui import chat, curve, edit, forget, frame, model, probes, run, runs, scores, study, targets
 from unedit_gui.ui.draw import draw
 from unedit_gui.ui.lab import Lab, word
 from unedit_gui.ui.panel import panel, saver
@@ -22,7 +22,7 @@ from unedit_gui.ui.theme import UneditTheme
 from unedit_gui.ui.words import speaking
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
-TABS: dict[str, ModuleType] = dict(zip(STEPS, (model, forget, targets, edit, chat, scores, study), strict=True))
+TABS: dict[str, ModuleType] = dict(zip(STEPS, (model, forget, targets, edit, chat, scores, study, runs), strict=True))
 CURVES = {"forget": "teach"}  # views with a curve, and the kind of job that it is of
 # Seconds between two looks at the jobs: while a reply grows, while anything else runs, while nothing does. Each look
 # costs the browser some work, which on two cores the edit itself would miss.
@@ -55,6 +55,8 @@ def build(lab: Lab) -> gr.Blocks:
                             radar = gr.Plot(show_label=False, elem_id="radar")
                         views["detail"] = panel("detail")
                         views["probes"] = panel("probes")
+                    if name == "runs":
+                        views["run"] = panel("run")
         panel("foot", frame.foot())
         download = saver()
         clock = gr.Timer(IDLE)
@@ -65,6 +67,7 @@ def build(lab: Lab) -> gr.Blocks:
             "curve": curve.render,
             "detail": scores.detail,
             "probes": probes.render,
+            "run": run.render,
             **{name: module.render for name, module in TABS.items()},
         }
         outputs = [*views.values(), charts, bars, radar, download, tabs, *tab_items, clock, seen]
@@ -157,7 +160,8 @@ def build(lab: Lab) -> gr.Blocks:
 
 def dispatch(lab: Lab, session: Session, view: str, event: str, data: dict[str, Any]) -> dict | None:
     """One click, input or upload of a panel. Returns a file for the browser to keep, or None."""
-    module = {"top": frame, "strip": frame, "curve": frame, "detail": scores, "probes": probes}.get(view) or TABS[view]
+    others = {"top": frame, "strip": frame, "curve": frame, "detail": scores, "probes": probes, "run": run}
+    module = others.get(view) or TABS[view]
     try:
         with session.lock:
             if event == "input":
@@ -175,7 +179,7 @@ def dispatch(lab: Lab, session: Session, view: str, event: str, data: dict[str, 
             found = module.ACTS.get(act)
             return found(lab, session, data) if found else None
     except Exception as error:  # told where it happened; `word` logs what is not meant for users
-        session.tell("scores" if view == "detail" else view, word(error), "bad")
+        session.tell({"detail": "scores", "run": "runs"}.get(view, view), word(error), "bad")
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from unedit_gui.ui import tour
 from unedit_gui.ui.draw import draw, plural, seconds
 from unedit_gui.ui.lab import Lab
-from unedit_gui.ui.session import Session
+from unedit_gui.ui.session import STEPS, Session
 
 NAMES = {
     "model": "Model",
@@ -15,13 +15,14 @@ NAMES = {
     "chat": "Chat",
     "scores": "Scores",
     "study": "Rate",
+    "runs": "Runs",
 }
 # In the order of their importance.
-LONG = ("example", "teach", "edit", "evaluate", "probe", "targets", "rephrase", "locate", "hold", "ask")
+LONG = ("example", "teach", "sweep", "edit", "evaluate", "probe", "targets", "rephrase", "locate", "hold", "ask")
 KEYS = (
     ("Enter", "send the question (Shift + Enter: new line)"),
     ("Esc", "stop what is running"),
-    ("Alt + 1 … 7", "go to a step"),
+    ("Alt + 1 … 8", "go to a step"),
     ("?", "show this list"),
 )
 
@@ -70,6 +71,11 @@ def _standing(lab: Lab, session: Session | None, name: str) -> str:
     if name == "scores":
         scores = session.scores
         return f"✓ {scores.score_after:.2f} of 2" if scores and scores.score_after is not None else "measure"
+    if name == "runs":
+        planned, ended = session.comparing.planned, session.comparing.outcomes
+        if session.active("sweep"):
+            return f"… {len(ended)} of {len(planned)}" if planned else "… planning"
+        return f"✓ {session.comparing.count} kept" if session.comparing.count else "compare many"
     return f"✓ {len(session.rated)} rated" if session.rated else "judge replies"
 
 
@@ -112,7 +118,7 @@ def _theme(lab: Lab, session: Session, data: dict) -> None:
 
 def _go(lab: Lab, session: Session, data: dict) -> None:
     session.following = False
-    session.go(max(1, min(7, int(data["step"]))))
+    session.go(max(1, min(len(STEPS), int(data["step"]))))
 
 
 def _dismiss(lab: Lab, session: Session, data: dict) -> None:

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from unedit_gui.evaluation.held import Held
     from unedit_gui.evaluation.suite import Scores
     from unedit_gui.jobs import Job
+    from unedit_gui.runs import Settings
+    from unedit_gui.runs.sweep import Outcome
     from unedit_gui.ui.duel import Arena
     from unedit_gui.ui.locate import Located
     from unedit_gui.ui.probes import Shown
 
-STEPS = ("model", "forget", "targets", "edit", "chat", "scores", "study")
-VIEWS = ("top", "strip", *STEPS, "detail", "probes")
+STEPS = ("model", "forget", "targets", "edit", "chat", "scores", "study", "runs")
+VIEWS = ("top", "strip", *STEPS, "detail", "probes", "run")
 MOST = 200  # sessions kept; the ones not seen for longest go first
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -104,6 +106,19 @@ class Turn:
 
 
 @dataclass
+class Comparing:
+    """What step 8 shows: the table's order and filters, runs side by side, an open one, and the sweep that runs."""
+
+    order: tuple[str, bool] = ("created", True)  # column, and whether the largest comes first
+    picked: list[str] = field(default_factory=list)  # ids of runs side by side
+    opened: str | None = None
+    tokens: dict[tuple[str, int], tuple] = field(default_factory=dict)  # (run, row) -> probabilities before and after
+    planned: list[Settings] = field(default_factory=list)  # of the latest sweep
+    outcomes: dict[str, Outcome] = field(default_factory=dict)  # by id, what became of them
+    count: int = 0  # runs kept, as last seen
+
+
+@dataclass
 class Session:
     """Everything of one browser tab. Whoever changes it holds `lock` and says what to redraw (`touch`)."""
 
@@ -157,6 +172,8 @@ class Session:
     draft: dict[str, str] = field(default_factory=dict)
     rating: int = 0
     rated: dict[str, int] = field(default_factory=dict)
+    # 8 runs
+    comparing: Comparing = field(default_factory=Comparing)
     # the one-click example
     stage: str = ""  # the step that it is at
     following: bool = True  # the page goes along

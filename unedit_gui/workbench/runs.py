@@ -120,6 +120,20 @@ class Sweeps(Replies):
 
         return seconds_for(planned, self._runs.all(), probes)
 
+    def estimate(self, config: Config | Mapping[str, Any] | Path | str) -> tuple[int, float | None]:
+        """How many runs a sweep has, and how long they take if none is kept yet (None: not known). Asks no model."""
+        from ..runs.sweep import plan
+
+        config = self.config(config)
+        if self.model is None:
+            return config.count, None
+        size = len(self._source(config.questions, config.folder))
+        model = dict(model=self.model.name, fingerprint=self.model.fingerprint)
+        planned = plan(
+            config, lambda seed, facts: (({},) * (facts or size), (), ()), lambda **more: Settings(**model, **more)
+        )
+        return config.count, self.seconds_for(planned, config.probes)
+
     # ------------------------------------------------------------------ keeping
 
     def runs(self) -> list[Run]:
@@ -211,9 +225,6 @@ class Sweeps(Replies):
 
         def score(edit: Edit, settings: Settings, job: Job):
             forget, retain = as_questions(settings.forget), as_questions(settings.retain)
-            # The original by itself first: then an edited row stands in the same batch whether the original's replies
-            # were kept already or not, and the same run gives the same figures to the last digit.
-            self.evaluate((), forget, retain, job=job)
             scores = self.evaluate((edit,), forget, retain, job=job)
             return scores.to_json(), tuple(scores.details())
 
@@ -273,8 +284,8 @@ class Sweeps(Replies):
         return reading.questions
 
     def _known(self, order: Sequence[Question], ask: bool, job: Job) -> Iterator[Question]:
-        """Those of the questions, in their order, that the original answers right (all, unless `ask`). The replies are
-        those that scores keep, so what is asked here is not asked again there."""
+        """Those of the questions, in their order, that the original answers right (all, unless `ask`). What it
+        said is kept as for scores, so a sweep that is started again doesn't ask again."""
         for start in range(0, len(order), ASK_AT_ONCE):
             batch = order[start : start + ASK_AT_ONCE]
             if not ask:

@@ -1,0 +1,118 @@
+"""Step 8 without a browser: a sweep from the form, the table, runs side by side, one in detail."""
+
+import re
+
+import pytest
+
+from tests.models.tiny import bytes_tokenizer, tiny_llama
+from unedit_gui.errors import BadInput
+from unedit_gui.ui import frame, run, runs
+from unedit_gui.ui.lab import Lab
+from unedit_gui.ui.session import Session
+
+LINES = "Who <b>drew</b> Mona? | Leo | Mona\nIs Peru far? | Very | Peru"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    lab = Lab(tmp_path_factory.mktemp("home"))
+    lab.bench.model = tiny_llama(bytes_tokenizer())
+    return lab
+
+
+@pytest.fixture(scope="module")
+def swept(lab):
+    """A session that has run two methods on its own two questions."""
+    from unedit_gui.forget.questions import read_lines
+
+    session = lab.sessions.get("1" * 32)
+    session.add(read_lines(LINES).questions)
+    ticked = [("sweep_methods", "rome", ""), ("sweep_methods", "memit", ""), ("sweep_methods", "alphaedit", "")]
+    ticked += [("sweep_methods", "ike", "1"), ("sweep_methods", "grace", "1"), ("sweep_targets", "self-improved", "")]
+    for name, value, on in [*ticked, ("sweep_targets", "dummy", "1")]:
+        runs.field(lab, session, {"field": name, "name": value, "value": on})
+    for name, value in (("sweep_questions", "own"), ("sweep_known", ""), ("sweep_retain", "1"), ("sweep_name", "<i>")):
+        runs.field(lab, session, {"field": name, "value": value})
+    assert runs.config(session)["methods"] == ["grace", "ike"], "in the order of the list"
+    assert "2 runs: how long they take" in runs.render(lab, session)
+    runs.ACTS["sweep"](lab, session, {})
+    session.jobs["sweep"].wait(120)
+    return session
+
+
+def ids(drawn: str) -> list[str]:
+    return re.findall(r'data-act="open-run" data-run="(\w+)"', drawn)
+
+
+def test_before_anything_was_run_the_step_says_what_to_do(tmp_path):
+    drawn = runs.render(Lab(tmp_path), Session("0" * 32))
+    assert "No runs yet" in drawn and "Load a model in step 1" in drawn
+    assert "no-detail" in run.render(Lab(tmp_path), Session("0" * 32))
+
+
+def test_a_finished_sweep_is_told_listed_and_found_by_every_session(lab, swept):
+    drawn = runs.render(lab, swept)
+    assert "2 runs made, 0 were there already." in drawn and "2 of 2 runs finished" in drawn
+    assert len(ids(drawn)) == 2 and "GRACE" in drawn and "<b>drew</b>" not in drawn
+    assert frame.label(lab, swept, "runs") == "Runs\n✓ 2 kept"
+    assert len(ids(runs.render(lab, Session("2" * 32)))) == 2
+
+
+def test_the_table_sorts_filters_and_keeps_pinned_runs_first(lab, swept):
+    for by, order in (("method", ["grace", "ike"]), ("method", ["ike", "grace"])):
+        runs.ACTS["sort-runs"](lab, swept, {"by": by})
+        kept = {r.id: r.settings.method for r in lab.bench.runs()}
+        assert [kept[id] for id in ids(runs.render(lab, swept))] == order
+    last = ids(runs.render(lab, swept))[-1]
+    runs.ACTS["pin-run"](lab, swept, {"run": last})
+    assert ids(runs.render(lab, swept))[0] == last and lab.bench.pinned_runs() == {last}
+    runs.ACTS["pin-run"](lab, swept, {"run": last})
+    runs.field(lab, swept, {"field": "runs_method", "value": "ike"})
+    assert [kept[id] for id in ids(runs.render(lab, swept))] == ["ike"]
+    assert runs.ACTS["save-runs"](lab, swept, {})["text"].count("\n") == 2
+    runs.field(lab, swept, {"field": "runs_method", "value": ""})
+
+
+def test_two_runs_stand_side_by_side_with_what_differs(lab, swept):
+    for id in ids(runs.render(lab, swept)):
+        runs.field(lab, swept, {"field": "pick-run", "run": id, "value": "1"})
+    drawn = run.render(lab, swept)
+    differing = re.findall(r'class="differs"><th scope="row">([\w ]+?) <', drawn)
+    assert "method" in differing and "seed" not in differing and "The same in all" in drawn
+    assert drawn.count("Top-100 hits") == 3
+
+
+def test_an_open_run_shows_both_replies_and_the_answer_s_tokens(lab, swept):
+    id = ids(runs.render(lab, swept))[0]
+    runs.ACTS["open-run"](lab, swept, {"run": id})
+    assert "Who &lt;b&gt;drew&lt;/b&gt; Mona?" in run.render(lab, swept)
+    run.ACTS["run-tokens"](lab, swept, {"place": "0"})
+    swept.jobs["tokens"].wait(60)
+    drawn = run.render(lab, swept)
+    assert drawn.count('class="token d') == 2 * len("Leo") and "rank " in drawn and "Hide tokens" in drawn
+    run.ACTS["run-tokens"](lab, swept, {"place": "0"})
+    assert 'class="token' not in run.render(lab, swept)
+    run.ACTS["run-chat"](lab, swept, {"run": id})
+    assert swept.enabled == [lab.bench.load_run(id).edit["id"]] and swept.goto[1] == 5
+
+
+def test_a_deleted_run_can_be_brought_back(lab, swept):
+    id = ids(runs.render(lab, swept))[0]
+    runs.ACTS["delete-run"](lab, swept, {"run": id})
+    assert id not in ids(runs.render(lab, swept)) and swept.notices["runs"].undo
+    swept.undos["runs"]()
+    assert id in ids(runs.render(lab, swept))
+
+
+def test_a_form_that_can_not_be_run_is_told_in_place(lab):
+    session = Session("3" * 32)
+    for name, value, words in (
+        ("sweep_facts", "ten", "'ten' is not a number"),
+        ("sweep_merge", "0", "merge: 0"),
+        ("sweep_questions", "own", "no questions in step 2"),
+    ):
+        runs.field(lab, session, {"field": name, "value": value})
+        assert words in runs.render(lab, session).replace("&#39;", "'")
+        with pytest.raises(BadInput):
+            runs.ACTS["sweep"](lab, session, {})
+        session.form.clear()

@@ -1,0 +1,314 @@
+"""Step 8: many edits, each made, scored and kept, while nobody looks; and the table of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from unedit_gui.errors import BadInput
+from unedit_gui.jobs import Job
+from unedit_gui.ui.draw import draw, plural, seconds
+from unedit_gui.ui.lab import Lab
+from unedit_gui.ui.session import Session
+
+if TYPE_CHECKING:
+    from unedit_gui.runs import Run, Settings
+    from unedit_gui.runs.sweep import Outcome
+
+TARGETS = (
+    ("self-improved", "the model’s own refusals"),
+    ("vanilla", "lines of a fixed set"),
+    ("avoidant", "never heard of it"),
+    ("incorrect", "wrong answers"),
+    ("dummy", "the word dummy"),
+)
+SETS = (
+    ("factual", "World facts"),
+    ("general", "General questions"),
+    ("example", "The example’s facts"),
+    ("own", "The questions of step 2"),
+)
+# What stands in the form unless somebody changes it.
+FORM = {
+    "sweep_methods": "rome,memit,alphaedit",
+    "sweep_targets": "self-improved",
+    "sweep_questions": "factual",
+    "sweep_facts": "10",
+    "sweep_merge": "1",
+    "sweep_seeds": "0",
+    "sweep_retain": "20",
+    "sweep_known": "1",
+    "sweep_probes": "",
+}
+# The table's columns: name, title, what a run has there.
+COLUMNS = (
+    ("method", "Method", lambda run: run.settings.method),
+    ("targets", "Targets", lambda run: run.settings.targets),
+    ("facts", "Facts", lambda run: run.settings.facts),
+    ("merge", "Merged", lambda run: run.settings.merge),
+    ("seed", "Seed", lambda run: run.settings.seed),
+    ("score", "Score", lambda run: run.score),
+    ("forget", "Forget", lambda run: run.average("forget")),
+    ("rephrased", "Rephrased", lambda run: run.average("rephrased")),
+    ("retain", "Keep", lambda run: run.average("retain")),
+    ("seconds", "Time", lambda run: sum(run.seconds.values())),
+    ("created", "When", lambda run: run.created),
+)
+FILTERS = ("method", "targets", "sweep", "model")
+MOST = 200  # rows shown
+MOST_PICKED = 4
+
+
+def form(session: Session, name: str) -> str:
+    """What stands in a field of the form."""
+    return session.form.get(name, FORM[name])
+
+
+def chosen(session: Session, name: str) -> list[str]:
+    """What is ticked in a list of the form."""
+    return [part for part in form(session, name).split(",") if part]
+
+
+def config(session: Session) -> dict[str, Any]:
+    """The form as a sweep's config."""
+    own = form(session, "sweep_questions") == "own"
+    questions: Any = tuple(question for _, question in session.good()) if own else form(session, "sweep_questions")
+    if own and not questions:
+        raise BadInput("There are no questions in step 2; add some there, or choose another set.")
+    (retained,) = _numbers(form(session, "sweep_retain"), "How many facts should stay")
+    return {
+        "methods": chosen(session, "sweep_methods"),
+        "targets": chosen(session, "sweep_targets"),
+        "merge": _numbers(form(session, "sweep_merge"), "Merged"),
+        "facts": "all" if own else _numbers(form(session, "sweep_facts"), "Facts"),
+        "seeds": _numbers(form(session, "sweep_seeds"), "Seeds"),
+        "questions": questions,
+        "known": form(session, "sweep_known") == "1",
+        "retain": "factual" if own else None,
+        "retain_facts": retained,
+        "probes": form(session, "sweep_probes") == "1",
+        "name": session.form.get("sweep_name", "").strip() or "from the page",
+    }
+
+
+def _numbers(text: str, what: str) -> list[int]:
+    parts = text.replace(",", " ").split()
+    if not parts or not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
+        raise BadInput(f"{what}: {text[:40]!r} is not a number, or several with commas between them.")
+    return [int(part) for part in parts]
+
+
+def render(lab: Lab, session: Session) -> str:
+    """The step's upper part: what to run, the sweep that runs, the table."""
+    comparing = session.comparing
+    kept = lab.bench.runs()
+    comparing.count = len(kept)
+    there = {run.id for run in kept}
+    comparing.picked = [id for id in comparing.picked if id in there]
+    comparing.opened = comparing.opened if comparing.opened in there else None
+    methods = list(lab.bench.methods().values()) if lab.bench.model else []
+    pinned = lab.bench.pinned_runs()
+    found = table(session, kept, pinned)
+    return draw(
+        "runs",
+        told=session.notices.get("runs"),
+        ready=lab.bench.model is not None,
+        methods=methods,
+        labels={method.name: method.label for method in methods},
+        targets=TARGETS,
+        sets=SETS,
+        form={name: form(session, name) for name in FORM},
+        name=session.form.get("sweep_name", ""),
+        ticked={name: chosen(session, name) for name in ("sweep_methods", "sweep_targets")},
+        plan=_told_plan(lab, session) if methods else "",
+        busy=session.active("sweep") is not None,
+        progress=_progress(session),
+        rows=[(run, [(name, value(run)) for name, _, value in COLUMNS]) for run in found[:MOST]],
+        more=max(0, len(found) - MOST),
+        kept=len(kept),
+        columns=[(name, title) for name, title, _ in COLUMNS],
+        order=comparing.order,
+        filters=_filters(session, kept),
+        pinned=pinned,
+        picked=comparing.picked,
+        opened=comparing.opened,
+        full=len(comparing.picked) >= MOST_PICKED,
+    )
+
+
+def _told_plan(lab: Lab, session: Session) -> str:
+    """How many runs the form makes, and how long they take, or what is wrong with it."""
+    try:
+        count, expected = lab.bench.estimate(config(session))
+    except BadInput as error:
+        return str(error)
+    how_long = (
+        "how long they take is known when the first are finished"
+        if expected is None
+        else (f"about {seconds(expected)}, going by earlier runs")
+    )
+    return f"{plural(count, 'run')}: {how_long}."
+
+
+def _progress(session: Session) -> dict[str, Any] | None:
+    """Each planned run of the latest sweep with its state."""
+    comparing = session.comparing
+    if not comparing.planned:
+        return None
+    busy = session.active("sweep") is not None
+    rows, current = [], busy
+    for settings in comparing.planned:
+        outcome = comparing.outcomes.get(settings.id)
+        state = outcome.state if outcome else "running" if current else "waiting" if busy else "not run"
+        current = current and outcome is not None
+        score = outcome.run.score if outcome and outcome.run else None
+        rows.append({"settings": settings, "state": state, "score": score, "reason": outcome.reason if outcome else ""})
+    ended = [row["state"] for row in rows]
+    counts = {state: ended.count(state) for state in ("made", "kept", "failed")}
+    return {"rows": rows, "counts": counts, "total": len(rows), "ended": sum(counts.values()), "busy": busy}
+
+
+# ------------------------------------------------------------------ the table
+
+
+def table(session: Session, kept: Sequence[Run], pinned: set[str]) -> list[Run]:
+    """The runs that pass the filters, in the chosen order, the pinned ones first."""
+    for name in FILTERS:
+        wanted = session.form.get(f"runs_{name}", "")
+        if wanted:
+            kept = [run for run in kept if _facet(run, name) == wanted]
+    by, falling = session.comparing.order
+    value = next(value for name, _, value in COLUMNS if name == by)
+    # What has no figure stands last, whichever way the rest goes.
+    known = sorted((run for run in kept if value(run) is not None), key=value, reverse=falling)
+    found = [*known, *(run for run in kept if value(run) is None)]
+    return sorted(found, key=lambda run: run.id not in pinned)
+
+
+def _facet(run: Run, name: str) -> str:
+    return (run.sweep or "") if name == "sweep" else str(getattr(run.settings, name))
+
+
+def _filters(session: Session, kept: Sequence[Run]) -> list[dict[str, Any]]:
+    """The choices of each filter that would leave something out."""
+    found = []
+    for name in FILTERS:
+        values = sorted({_facet(run, name) for run in kept} - {""})
+        now = session.form.get(f"runs_{name}", "")
+        if len(values) > 1 or now:
+            title = {"method": "methods", "targets": "targets", "sweep": "sweeps", "model": "models"}[name]
+            choices = [("", f"All {title}"), *((value, value) for value in sorted({*values, *filter(None, [now])}))]
+            found.append({"field": f"runs_{name}", "choices": choices, "now": now, "title": title.capitalize()})
+    return found
+
+
+# ------------------------------------------------------------------ changes
+
+
+def field(lab: Lab, session: Session, data: dict) -> None:
+    name, value = str(data["field"]), str(data["value"])
+    if name in ("sweep_methods", "sweep_targets"):
+        ticked = [one for one in chosen(session, name) if one != data.get("name")]
+        session.form[name] = ",".join([*ticked, str(data.get("name"))] if value == "1" else ticked)
+        known = list(lab.bench.methods()) if name == "sweep_methods" else [kind for kind, _ in TARGETS]
+        session.form[name] = ",".join(one for one in known if one in session.form[name].split(","))
+    elif name in FORM or name == "sweep_name":
+        session.form[name] = value
+    elif name in [f"runs_{facet}" for facet in FILTERS]:
+        session.form[name] = value
+    elif name == "pick-run":
+        picked = [id for id in session.comparing.picked if id != data.get("run")]
+        if value == "1" and len(picked) < MOST_PICKED:
+            picked.append(str(data.get("run")))
+        session.comparing.picked = picked
+        session.touch("run")
+    else:
+        return
+    session.touch("runs")
+
+
+def _sweep(lab: Lab, session: Session, data: dict) -> None:
+    if blocked := lab.blocked(session):
+        raise BadInput(blocked)
+    asked = lab.bench.config(config(session))
+    comparing = session.comparing
+    comparing.planned, comparing.outcomes = [], {}
+
+    def planned(settings: list[Settings]) -> None:
+        with session.lock:
+            comparing.planned = settings
+        session.touch("runs")
+
+    def ended(outcome: Outcome) -> None:
+        with session.lock:
+            comparing.outcomes[outcome.settings.id] = outcome
+        for other in lab.sessions.all():
+            other.touch("runs")
+
+    def work(job: Job) -> None:
+        outcomes = lab.bench.sweep(asked, on_plan=planned, on_run=ended, job=job)
+        states = [outcome.state for outcome in outcomes]
+        failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+        details = tuple(sorted({outcome.reason for outcome in failed}))
+        text = f"{plural(states.count('made'), 'run')} made, {states.count('kept')} were there already"
+        text += f", {len(failed)} couldn’t be made:" if failed else "."
+        session.tell("runs", text, "warn" if failed else "good", details=details)
+
+    stopped = "What was finished is kept; started again, it goes on from there."
+    lab.start(session, "sweep", "Sweep", "runs", work, stopped=stopped)
+
+
+def _sort(lab: Lab, session: Session, data: dict) -> None:
+    by, (now, falling) = str(data["by"]), session.comparing.order
+    if by in [name for name, _, _ in COLUMNS]:
+        # The first click shows the better or the newer end.
+        session.comparing.order = (by, not falling if by == now else by in ("score", "retain", "created", "seconds"))
+        session.touch("runs")
+
+
+def _pin(lab: Lab, session: Session, data: dict) -> None:
+    id = str(data["run"])
+    lab.bench.pin_run(id, id not in lab.bench.pinned_runs())
+    for other in lab.sessions.all():
+        other.touch("runs")
+
+
+def _open(lab: Lab, session: Session, data: dict) -> None:
+    id = str(data["run"])
+    session.comparing.opened = None if id == session.comparing.opened else id
+    session.touch("runs", "run")
+
+
+def _delete(lab: Lab, session: Session, data: dict) -> None:
+    run = lab.bench.load_run(str(data["run"]))
+    token = lab.bench.delete_run(run.id)
+
+    def back() -> None:
+        lab.bench.restore_run(token)
+        session.touch("runs", "run")
+
+    session.undos["runs"] = back
+    session.tell("runs", f"Deleted the run “{run.name}”.", undo=True)
+    session.touch("runs", "run")
+
+
+def _save(lab: Lab, session: Session, data: dict) -> dict | None:
+    """The table as CSV, as it stands: filtered and in its order."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["run", "model", "sweep", *(name for name, _, _ in COLUMNS)])
+    for run in table(session, lab.bench.runs(), lab.bench.pinned_runs()):
+        writer.writerow([run.id, run.settings.model, run.sweep or "", *(value(run) for _, _, value in COLUMNS)])
+    return {"name": "runs.csv", "type": "text/csv", "text": out.getvalue()}
+
+
+ACTS = {
+    "sweep": _sweep,
+    "sort-runs": _sort,
+    "pin-run": _pin,
+    "open-run": _open,
+    "delete-run": _delete,
+    "save-runs": _save,
+}
