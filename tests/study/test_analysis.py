@@ -117,6 +117,15 @@ def test_the_planned_contrast_equals_the_hand_computation(rows):
     assert "no p below 0.05 is possible" in trust.remark and not trust.found
 
 
+def test_raters_without_a_difference_do_not_make_the_p_an_approximation():
+    """Fourteen of twenty differ by nothing, six all up: two of the 64 signings are as extreme."""
+    up = {r: 1 + (r < 6) for r in range(20)}
+    rows = [judgement(f"r{r:02}", "i", PLAIN, 1, 1) for r in up]
+    rows += [judgement(f"r{r:02}", "j", IMPROVED, level, level) for r, level in up.items()]
+    found = comparisons.compared(rows, CONTRAST, "trust")
+    assert found.p.value == pytest.approx(2 / 64) and found.p.n == 20
+
+
 def test_a_contrast_over_two_editors_averages_their_differences():
     """Rater r1: (5 - 3 + 4 - 4) / 2 = 1; r2 lacks a value for one editor and is left out."""
     rows = [judgement("r1", "i", c, v, v) for c, v in zip("abcd", (5, 3, 4, 4), strict=True)]

@@ -11,7 +11,8 @@ conditions of a criterion, Wilcoxon signed-rank over their pairs, Holm within th
 Pitfalls: testing over raters speaks for other raters judging *these* replies. Whether it would hold for other
 questions as well is asked by the same contrast over questions (Clark 1973); where that one fails, say so. Ratings given
 only where something was forgotten compare different replies under different conditions; `trusted` doesn't.
-Wilcoxon's p is exact up to 50 raters without ties and up to 13 with them, else the normal approximation (scipy).
+Zero differences are dropped, as Wilcoxon did; of what is left p is exact up to 50 without ties and up to 13 with them,
+else the normal approximation (scipy).
 """
 
 from __future__ import annotations
@@ -239,7 +240,7 @@ def _signed_rank(cell: Cells, contrast: Contrast, criterion: str, by: str, draws
     if why:
         return Comparison(contrast.name, criterion, difference, undefined(why, n), None, undefined(why, n), spread,
                           left_out)  # fmt: skip
-    p = float(wilcoxon(differences).pvalue)
+    p = float(wilcoxon(moved).pvalue)  # with the zeros in it, scipy would approximate where it can be exact
     ranks = rankdata(np.abs(moved))
     effect = float((ranks * np.sign(moved)).sum() / ranks.sum())
     return Comparison(contrast.name, criterion, difference, defined(p, n), None, defined(effect, len(moved)), spread,
