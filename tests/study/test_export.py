@@ -5,6 +5,7 @@ import io
 import json
 import sqlite3
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -143,3 +144,14 @@ def test_the_methods_are_told_in_a_paragraph(closed, figures):
     assert "8 participants" in told and "age: 25 to 34 (8)" in told and f"{IMPROVED} against {PLAIN}" in told
     assert told.count("\n") == 1
     assert "## Without those who were flagged" in results(figures)
+
+
+def test_drafts_do_not_claim_figures_that_there_are_not(closed, figures):
+    """Where everybody is flagged, nothing can be computed without the flagged."""
+    everybody = {row["rater"]: ["speeder"] for row in closed.raters()}
+    alone = replace(figures, flags=everybody, unflagged=None)
+    for draft in (heds(closed, alone), methods(closed, alone)):
+        assert "with and without them" not in draft and "nobody is left" in draft
+    for draft in (heds(closed, figures), methods(closed, figures)):
+        assert "with and without them" in draft
+    assert "1 attention checks" not in methods(closed, figures) + heds(closed, figures)

@@ -24,6 +24,7 @@ PANELS = {
 SCALES = {"entailment": "Entailment", "trust": "Trust"}
 # From brown to teal over grey (ColorBrewer's BrBG): apart for colour-blind eyes.
 _LEVELS = ("#a6611a", "#dfc27d", "#dddddd", "#80cdc1", "#018571")
+_APART = 0.07  # else the last tick of a panel runs into the next one's
 _ON_LEVEL = ("#ffffff", "#1d2733", "#1d2733", "#1d2733", "#ffffff")
 
 
@@ -36,6 +37,7 @@ def means(analysis: Json, format: str = "png", dark: bool = False, unflagged: bo
     conditions = results["conditions"]
     improved = {pair[0] for pair in (analysis.get("contrast") or {}).get("pairs", ())}
     with canvas(15, 1.5 + 0.52 * len(conditions), dark, format) as (figure, out):
+        figure.get_layout_engine().set(wspace=_APART)
         axes = figure.subplots(1, len(PANELS), sharey=True)
         for axis, (criterion, (title, label, bounds)) in zip(axes, PANELS.items(), strict=True):
             for place, condition in enumerate(conditions):
@@ -57,6 +59,7 @@ def levels(analysis: Json, format: str = "png", dark: bool = False, unflagged: b
     results, ink = _results(analysis, unflagged), DARK if dark else LIGHT
     conditions = results["conditions"]
     with canvas(15, 1.9 + 0.52 * len(conditions), dark, format) as (figure, out):
+        figure.get_layout_engine().set(wspace=_APART)
         axes = figure.subplots(1, len(SCALES), sharey=True)
         for axis, (scale, title) in zip(axes, SCALES.items(), strict=True):
             for place, condition in enumerate(conditions):

@@ -109,10 +109,25 @@ def _told(study: Study, analysis: Analysis) -> dict[str, Any]:
         "balance": study.balance(),
         "found": analysis.everybody,
         "checks": analysis.checks,
-        "flags": len(analysis.flags),
+        "flags": _many(len(analysis.flags), "participant"),
+        "attention": _many(study.balance()["checks"], "attention check"),
+        "without": _without(analysis),
         "who": "; ".join(f"{field}: " + ", ".join(f"{v} ({n})" for v, n in row.items()) for field, row in told.items()),
         "unedit": __version__,
     }
+
+
+def _many(count: int, one: str) -> str:
+    return f"{count} {one if count == 1 else one + 's'}"
+
+
+def _without(analysis: Analysis) -> str:
+    """What was done about the flagged."""
+    if not analysis.flags:
+        return "nobody was left out"
+    if analysis.unflagged is None:
+        return "all of them are in the figures, because without them nobody is left"
+    return "nobody was left out, and all figures were computed with and without them"
 
 
 def _ahead(study: Study, raters: int) -> str:
