@@ -283,7 +283,20 @@ def test_csv_holds_every_rating_with_quotes_and_line_breaks(ratings):
 
 @pytest.mark.parametrize(
     "text",
-    ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\rx", "\n=1", " =HYPERLINK()", "＝1", "=cmd|' /C calc'!A0"],
+    [
+        "=1+1",
+        "+1",
+        "-1",
+        "@SUM(A1)",
+        "\t=1",
+        "\rx",
+        "\n=1",
+        " =HYPERLINK()",
+        "＝1",
+        "=cmd|' /C calc'!A0",
+        "\u200b=1",
+        "\ufeff \u202e=1",
+    ],
 )
 def test_csv_defuses_what_a_spreadsheet_would_run(ratings, text):
     ratings.add(another("1", question="Q" + text, reply_edited=text, comment=text))

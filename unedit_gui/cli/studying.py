@@ -7,8 +7,6 @@ their options.
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import os
 import secrets
 import sys
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from ..study.store import Study
 
 PORT = 7870
-USUAL = 20  # raters, where nobody is invited yet
+USUAL = 20  # raters, before they are invited
 EXAMPLE = "example"
 PASSWORD = "UNEDIT_STUDY_PASSWORD"
 
@@ -128,7 +126,7 @@ def open_study(options: argparse.Namespace, session: Session) -> dict[str, Any]:
 def _opened(study: Study) -> dict[str, Any]:
     study.open()
     told = _status(study)
-    return {**told, "power": study_results.chances(study, told["invited"] or USUAL)}
+    return {**told, "power": study_results.chances(study, told["invited"] if told["invited"] > 1 else USUAL)}
 
 
 def pause(options: argparse.Namespace, session: Session) -> dict[str, Any]:
@@ -186,19 +184,13 @@ def invite(options: argparse.Namespace, session: Session) -> dict[str, Any]:
         _check_file(options.out)
         if Path(options.out).exists():
             raise BadInput(f"{options.out} exists already; choose another --out.")
-    address = (options.url or f"http://127.0.0.1:{PORT}").rstrip("/")
-    if not address.startswith(("http://", "https://")):
-        raise BadInput(f"--url {options.url}: give an address that begins with http:// or https://.")
-    if not address.endswith("/study"):
-        address += "/study"
-    codes = session.bench.studies.get(options.name).invite(options.count)
-    rows = [{"code": code, "link": f"{address}/j/{code}"} for code in codes]
+    from ..study import codes
+
+    study, url = session.bench.studies.get(options.name), options.url or f"http://127.0.0.1:{PORT}"
+    codes.invitations([], url)  # before codes are made that nobody would learn
+    rows = codes.invitations(study.invite(options.count), url)
     if options.out:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, ["code", "link"], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        session.bench.workspace.write_atomically(options.out, text.getvalue())
+        session.bench.workspace.write_atomically(options.out, codes.invitations_csv(rows))
     return {"study": options.name, "out": options.out, "invitations": rows}
 
 

@@ -30,7 +30,8 @@ from .database import connect, transaction, worded
 
 SCALE = (1, 2, 3, 4, 5)
 MAX_COMMENT = 10_000  # characters
-_FORMULA = re.compile(r"\s*[=+\-@\uff0b\uff0d\uff1d\uff20]|[\t\r\n]")
+# A formula may stand behind spaces and behind signs that nobody sees.
+_FORMULA = re.compile(r"[\s\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]*[=+\-@\uff0b\uff0d\uff1d\uff20]|[\t\r\n]")
 
 
 @dataclass(frozen=True)

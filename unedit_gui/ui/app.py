@@ -13,7 +13,7 @@ from typing import Any
 
 import gradio as gr
 
-from unedit_gui.ui import chat, curve, edit, forget, frame, model, probes, run, runs, scores, study, targets
+from unedit_gui.ui import chat, curve, edit, forget, frame, model, probes, run, runs, scores, studies, study, targets
 from unedit_gui.ui.draw import draw
 from unedit_gui.ui.lab import Lab, word
 from unedit_gui.ui.panel import panel, saver
@@ -23,6 +23,10 @@ from unedit_gui.ui.words import speaking
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 TABS: dict[str, ModuleType] = dict(zip(STEPS, (model, forget, targets, edit, chat, scores, study, runs), strict=True))
+# Views that aren't a whole step, and who answers for their clicks.
+PARTS: dict[str, ModuleType] = {
+    "top": frame, "strip": frame, "curve": frame, "detail": scores, "probes": probes, "run": run, "studies": studies,
+}  # fmt: skip
 CURVES = {"forget": "teach"}  # views with a curve, and the kind of job that it is of
 # Seconds between two looks at the jobs: while a reply grows, while anything else runs, while nothing does. Each look
 # costs the browser some work, which on two cores the edit itself would miss.
@@ -55,6 +59,8 @@ def build(lab: Lab) -> gr.Blocks:
                             radar = gr.Plot(show_label=False, elem_id="radar")
                         views["detail"] = panel("detail")
                         views["probes"] = panel("probes")
+                    if name == "study":
+                        views["studies"] = panel("studies")
                     if name == "runs":
                         views["run"] = panel("run")
         panel("foot", frame.foot())
@@ -68,6 +74,7 @@ def build(lab: Lab) -> gr.Blocks:
             "detail": scores.detail,
             "probes": probes.render,
             "run": run.render,
+            "studies": studies.render,
             **{name: module.render for name, module in TABS.items()},
         }
         outputs = [*views.values(), charts, bars, radar, download, tabs, *tab_items, clock, seen]
@@ -160,8 +167,7 @@ def build(lab: Lab) -> gr.Blocks:
 
 def dispatch(lab: Lab, session: Session, view: str, event: str, data: dict[str, Any]) -> dict | None:
     """One click, input or upload of a panel. Returns a file for the browser to keep, or None."""
-    others = {"top": frame, "strip": frame, "curve": frame, "detail": scores, "probes": probes, "run": run}
-    module = others.get(view) or TABS[view]
+    module = PARTS.get(view) or TABS[view]
     try:
         with session.lock:
             if event == "input":

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from unedit_gui.ui.probes import Shown
 
 STEPS = ("model", "forget", "targets", "edit", "chat", "scores", "study", "runs")
-VIEWS = ("top", "strip", *STEPS, "detail", "probes", "run")
+VIEWS = ("top", "strip", *STEPS, "detail", "probes", "run", "studies")
 MOST = 200  # sessions kept; the ones not seen for longest go first
 _ID = re.compile(r"[0-9a-f]{32}")
 

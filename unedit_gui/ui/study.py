@@ -106,7 +106,6 @@ def render(lab: Lab, session: Session) -> str:
         trust=TRUST,
         saved=saved[::-1][:SHOWN],
         total=len(saved),
-        studies=lab.bench.studies.lines(),
     )
 
 
