@@ -22,7 +22,19 @@ from unedit_gui import __version__
 from ..errors import BadInput, UneditError
 from ..jobs import Stopped
 from ..workbench import ENGINES, KINDS, Workbench
-from . import commands, library, locating, presenting, probing, reporting, studying, sweeping, teaching, terminal
+from . import (
+    benching,
+    commands,
+    library,
+    locating,
+    presenting,
+    probing,
+    reporting,
+    studying,
+    sweeping,
+    teaching,
+    terminal,
+)
 
 STOPPED = "Stopped; nothing was changed."
 _MERGE = "merge K questions into one request with one shared target (default: 1, each by itself)"
@@ -213,5 +225,5 @@ def parser() -> argparse.ArgumentParser:
 
     studying.add(subparsers, _common, _Parser)
 
-    command("bench", commands.bench, commands.show_bench, "measure speed and memory")
+    benching.add(command)
     return top

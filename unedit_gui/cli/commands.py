@@ -344,19 +344,6 @@ def show_chat(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def bench(options: argparse.Namespace, session: Session) -> dict[str, Any]:
-    """Time loading, an edit, and two panes against one reply."""
-    from ..bench import measure
-
-    return measure(session.load(), job=session.job("bench"))
-
-
-def show_bench(result: dict[str, Any]) -> str:
-    rows = [[row["name"], row["value"], row["limit"], row["ratio"]] for row in result["rows"]]
-    text = terminal.table(["measured", "value", "limit", "of the limit"], rows)
-    return f"{text}\n\n{result['model']} on {result['device']}, {result['threads']} of {result['cores']} cores."
-
-
 # -------------------------------------------------------------------- helpers
 
 

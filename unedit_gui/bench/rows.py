@@ -1,0 +1,88 @@
+"""What a benchmark prints: figures with their limits, and the most memory that a piece of work took."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+LOOK = 0.02  # seconds between two looks at the memory in use
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure. ratio: of the limit, below 1 where it is met; None without a limit. peak: most bytes in use while it
+    was measured, the model's included. note: what it was compared with, or why it was left out (then value is None)."""
+
+    name: str
+    value: float | None
+    limit: float | None = None
+    ratio: float | None = None
+    peak: int | None = None
+    note: str = ""
+
+
+class Rows:
+    """The figures of one run, in the order in which they were measured."""
+
+    def __init__(self, on_gpu: bool = False) -> None:
+        self.found: list[Row] = []
+        self.on_gpu = on_gpu
+
+    def add(
+        self, name: str, value: float | None, limit: float | None = None, *, least=False, peak=None, note=""
+    ) -> None:
+        """Note a figure that is to stay below `limit`; `least`: that is to reach it."""
+        ratio = None
+        if value is not None and limit is not None:
+            ratio = round(limit / max(value, 1e-9) if least else value / limit, 3)
+        self.found.append(Row(name, None if value is None else round(value, 3), limit, ratio, peak, note))
+
+    def timed(self, work: Callable[[], Any]) -> tuple[float, int, Any]:
+        """(seconds, most bytes in use meanwhile, what the work returned)."""
+        with _Peak(self.on_gpu) as peak:
+            started = time.perf_counter()
+            result = work()
+            seconds = time.perf_counter() - started
+        return seconds, peak.most, result
+
+    def to_json(self) -> list[dict[str, Any]]:
+        return [asdict(row) for row in self.found]
+
+
+class _Peak:
+    """The most bytes in use while a block runs: the GPU's own count, else this process's resident memory."""
+
+    def __init__(self, on_gpu: bool) -> None:
+        self._on_gpu, self.most = on_gpu, 0
+
+    def __enter__(self) -> _Peak:
+        if self._on_gpu:
+            import torch
+
+            torch.cuda.reset_peak_memory_stats()
+            return self
+        self._over = threading.Event()
+        self._watch = threading.Thread(target=self._look, daemon=True)
+        self._watch.start()
+        return self
+
+    def _look(self) -> None:
+        import psutil
+
+        process = psutil.Process()
+        while True:
+            self.most = max(self.most, process.memory_info().rss)
+            if self._over.wait(LOOK):
+                return
+
+    def __exit__(self, *_error: object) -> None:
+        if self._on_gpu:
+            import torch
+
+            self.most = torch.cuda.max_memory_allocated()
+            return
+        self._over.set()
+        self._watch.join()

@@ -1,0 +1,48 @@
+"""`bench`: speed and memory on this machine."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ..errors import BadInput
+from . import terminal
+from .commands import Session
+
+MOST = 10_000  # facts of one edit that is measured
+
+
+def add(command) -> None:
+    """Put `bench` on the command line."""
+    one = command("bench", bench, show_bench, "measure speed and memory")
+    one.add_argument("--growth", metavar="N,N,...", default="", help="also AlphaEdit with so many facts: 1,10,100,1000")
+    one.add_argument("--shape", metavar="NAME", help="random weights of a larger model's shape, such as llama2-7b")
+
+
+def bench(options: argparse.Namespace, session: Session) -> dict[str, Any]:
+    """Time loading, edits, scores, and two panes against one reply; with --shape those of a large model's shape."""
+    from ..bench import measure, measure_shape
+
+    growth = _counts(options.growth)
+    if options.shape:
+        device, dtype = options.device or "cpu", options.dtype
+        options.device, options.dtype = "cpu", None  # of the model that lends its tokenizer
+        return measure_shape(session.load(), options.shape, device, dtype, job=session.job("bench"))
+    return measure(session.load(), growth, job=session.job("bench"))
+
+
+def show_bench(result: dict[str, Any]) -> str:
+    rows = [
+        [row["name"], row["value"], row["limit"], row["ratio"], f"{row['peak'] / 1e6:,.0f}" if row["peak"] else None]
+        for row in result["rows"]
+    ]
+    text = terminal.table(["measured", "value", "limit", "of the limit", "peak MB"], rows)
+    notes = "".join(f"\n{row['name']}: {row['note']}" for row in result["rows"] if row["note"])
+    return f"{text}\n{notes}\n{result['model']} on {result['device']}, {result['threads']} of {result['cores']} cores."
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not all(part.isascii() and part.isdigit() and 0 < int(part) <= MOST for part in parts):
+        raise BadInput(f"--growth {text}: write numbers of facts between 1 and {MOST:,}, such as 1,10,100.")
+    return tuple(map(int, parts))
