@@ -13,7 +13,22 @@ from typing import Any
 
 import gradio as gr
 
-from unedit_gui.ui import chat, curve, edit, forget, frame, model, probes, run, runs, scores, studies, study, targets
+from unedit_gui.ui import (
+    chat,
+    curve,
+    edit,
+    figures,
+    forget,
+    frame,
+    model,
+    probes,
+    run,
+    runs,
+    scores,
+    studies,
+    study,
+    targets,
+)
 from unedit_gui.ui.draw import draw
 from unedit_gui.ui.lab import Lab, word
 from unedit_gui.ui.panel import panel, saver
@@ -26,6 +41,7 @@ TABS: dict[str, ModuleType] = dict(zip(STEPS, (model, forget, targets, edit, cha
 # Views that aren't a whole step, and who answers for their clicks.
 PARTS: dict[str, ModuleType] = {
     "top": frame, "strip": frame, "curve": frame, "detail": scores, "probes": probes, "run": run, "studies": studies,
+    "figures": figures,
 }  # fmt: skip
 CURVES = {"forget": "teach"}  # views with a curve, and the kind of job that it is of
 # Seconds between two looks at the jobs: while a reply grows, while anything else runs, while nothing does. Each look
@@ -63,6 +79,7 @@ def build(lab: Lab) -> gr.Blocks:
                         views["studies"] = panel("studies")
                     if name == "runs":
                         views["run"] = panel("run")
+                        views["figures"] = panel("figures")
         panel("foot", frame.foot())
         download = saver()
         clock = gr.Timer(IDLE)
@@ -75,6 +92,7 @@ def build(lab: Lab) -> gr.Blocks:
             "probes": probes.render,
             "run": run.render,
             "studies": studies.render,
+            "figures": figures.render,
             **{name: module.render for name, module in TABS.items()},
         }
         outputs = [*views.values(), charts, bars, radar, download, tabs, *tab_items, clock, seen]

@@ -114,6 +114,7 @@ def _stop(lab: Lab, session: Session, data: dict) -> None:
 
 def _theme(lab: Lab, session: Session, data: dict) -> None:
     session.dark = data.get("dark") == "1"
+    session.touch("figures")  # their ink
 
 
 def _go(lab: Lab, session: Session, data: dict) -> None:

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from unedit_gui.runs import Settings
     from unedit_gui.runs.sweep import Outcome
     from unedit_gui.ui.duel import Arena
+    from unedit_gui.ui.figures import Drawn
     from unedit_gui.ui.locate import Located
     from unedit_gui.ui.probes import Shown
 
 STEPS = ("model", "forget", "targets", "edit", "chat", "scores", "study", "runs")
-VIEWS = ("top", "strip", *STEPS, "detail", "probes", "run", "studies")
+VIEWS = ("top", "strip", *STEPS, "detail", "probes", "run", "figures", "studies")
 MOST = 200  # sessions kept; the ones not seen for longest go first
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -174,6 +175,7 @@ class Session:
     rated: dict[str, int] = field(default_factory=dict)
     # 8 runs
     comparing: Comparing = field(default_factory=Comparing)
+    figures: Drawn | None = None
     # the one-click example
     stage: str = ""  # the step that it is at
     following: bool = True  # the page goes along
@@ -182,6 +184,8 @@ class Session:
         """Have these views (all, if none is named) drawn again. Needs no lock held."""
         if "scores" in views:  # the probes stand below them, and show the same edits
             views = (*views, "probes")
+        if "runs" in views:
+            views = (*views, "figures")
         with self.marking:
             self.revisions.update(views or VIEWS)
 
