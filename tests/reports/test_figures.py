@@ -68,7 +68,10 @@ def test_what_was_not_measured_is_named():
 
 def test_size_and_merging_are_numbers_on_the_axis():
     runs = [made(), made(facts=40, forget=0.3), made(merge=5, forget=0.0), made("grace")]
-    assert values(score_by_size(runs, ghosts=False)) == {("ROME", 10): 1.7, ("ROME", 40): 1.5, ("GRACE", 10): 1.7}
+    figure = score_by_size(runs, ghosts=False)
+    assert values(figure) == {("ROME", 10): 1.7, ("ROME", 40): 1.5}
+    assert "Left out: 1 with runs of one number of facts alone." in figure.notes
+    assert "All runs forget 10 facts" in " ".join(score_by_size(runs[:1] + runs[3:], ghosts=False).notes)
     assert values(score_by_merge(runs, ghosts=False)) == {("ROME", 1): 1.7, ("ROME", 5): 1.8}
 
 

@@ -33,14 +33,13 @@ def plain_axis(axis, ink: Json, grid: bool = False) -> None:
 class canvas:
     """A figure of ours, written to `out` when the block ends. No pyplot: it keeps figures that nobody asked it to.
 
-    width, height: in inches. clear: without paper, for what has one of its own.
+    width, height: in inches.
     """
 
-    def __init__(self, width: float, height: float, dark: bool, format: str, clear: bool = False):
+    def __init__(self, width: float, height: float, dark: bool, format: str):
         if format not in FORMATS:
             raise ValueError(f"format is {format!r}; choose one of {', '.join(FORMATS)}")
-        self._size, self._format = (width, height), format
-        self._paper = "none" if clear else PAPER[dark]
+        self._size, self._paper, self._format = (width, height), PAPER[dark], format
 
     def __enter__(self):
         from matplotlib import rc_context

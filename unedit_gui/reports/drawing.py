@@ -34,23 +34,23 @@ _OTHER = ("h", "#5b6876", "#a9b5c1")
 _STYLES = ("-", (0, (6, 2)), (0, (6, 2, 1, 2)), (0, (2, 2)))
 
 
-def draw(figure: Figure, format: str = "svg", dark: bool = False, clear: bool = False) -> bytes:
-    """The figure's picture; where something is missing, a picture that says what. clear: without paper."""
+def draw(figure: Figure, format: str = "svg", dark: bool = False) -> bytes:
+    """The figure's picture; where something is missing, a picture that says what."""
     ink = DARK if dark else LIGHT
     if figure.missing:
-        with canvas(WIDTH, 1.4, dark, format, clear) as (sheet, out):
+        with canvas(WIDTH, 1.4, dark, format) as (sheet, out):
             sheet.text(0.02, 0.8, _clean(figure.title), color=ink["ink"], fontsize=13, weight="bold", va="center")
             sheet.text(0.02, 0.4, fill(_clean(figure.missing), 88), color=ink["soft"], fontsize=11, va="center")
         return out.getvalue()
     maker = {"rows": _rows, "lines": _lines, "radar": _radars}[figure.kind]
-    return maker(figure, format, dark, clear, ink)
+    return maker(figure, format, dark, ink)
 
 
-def _rows(figure: Figure, format: str, dark: bool, clear: bool, ink: Mapping[str, str]) -> bytes:
+def _rows(figure: Figure, format: str, dark: bool, ink: Mapping[str, str]) -> bytes:
     """A row per series: its mark with whiskers, the published one beside it, both in numbers at the right."""
     series = figure.series
     notes = _Notes(figure, 110)
-    with canvas(WIDTH, 1.35 + _ROW * len(series) + notes.height, dark, format, clear) as (sheet, out):
+    with canvas(WIDTH, 1.35 + _ROW * len(series) + notes.height, dark, format) as (sheet, out):
         axis = sheet.subplots()
         axis.axvline(1, color=ink["soft"], linewidth=1, linestyle=(0, (4, 3)), zorder=1)
         axis.text(1, -0.85, "unusable, or nothing forgotten", color=ink["soft"], fontsize=9, ha="center", va="center")
@@ -85,10 +85,10 @@ def _rows(figure: Figure, format: str, dark: bool, clear: bool, ink: Mapping[str
     return out.getvalue()
 
 
-def _lines(figure: Figure, format: str, dark: bool, clear: bool, ink: Mapping[str, str]) -> bytes:
+def _lines(figure: Figure, format: str, dark: bool, ink: Mapping[str, str]) -> bytes:
     """A line per series over a number; the published one of the same colour, dotted and hollow."""
     notes = _Notes(figure, 110)
-    with canvas(WIDTH, 4.4 + notes.height, dark, format, clear) as (sheet, out):
+    with canvas(WIDTH, 4.4 + notes.height, dark, format) as (sheet, out):
         axis = sheet.subplots()
         axis.axhline(1, color=ink["soft"], linewidth=1, linestyle=(0, (4, 3)), zorder=1)
         places = sorted({mark.x for mark in figure.marks})
@@ -134,12 +134,12 @@ def _lines(figure: Figure, format: str, dark: bool, clear: bool, ink: Mapping[st
     return out.getvalue()
 
 
-def _radars(figure: Figure, format: str, dark: bool, clear: bool, ink: Mapping[str, str]) -> bytes:
+def _radars(figure: Figure, format: str, dark: bool, ink: Mapping[str, str]) -> bytes:
     """Small radars: the edited model filled, the original as a thin line, the published one dotted."""
     series = figure.series
     rows = -(-len(series) // _RADARS)
     notes = _Notes(figure, 170)
-    with canvas(WIDE, 0.75 + 2.25 * rows + notes.height, dark, format, clear) as (sheet, out):
+    with canvas(WIDE, 0.75 + 2.25 * rows + notes.height, dark, format) as (sheet, out):
         axes = sheet.subplots(rows, _RADARS, squeeze=False)
         for place, axis in enumerate(axes.flat):
             axis.set_axis_off()

@@ -10,6 +10,7 @@ A figure that can't be made says what is missing (`missing`), and one that shows
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -119,10 +120,20 @@ def radar(runs: Iterable[Run], ghosts: bool = True) -> Figure:
 
 
 def score_by_size(runs: Iterable[Run], ghosts: bool = True) -> Figure:
-    """Figure 3: score by the number of facts that are forgotten, a line per condition, questions unmerged."""
+    """Figure 3: score by the number of facts that are forgotten, a line per condition, questions unmerged.
+
+    Where some have several numbers, those that have one alone are left out, as the figure by method has them.
+    """
     figure = Figure("score-by-size", "Score by number of facts", "lines", SCORE, "facts to forget")
     everything = grouped(runs)
     found = {c: own for c, own in everything.items() if c.merge == 1}
+    counts = Counter(apart_from(c, "facts") for c, own in found.items() if any(run.score is not None for run in own))
+    lone = (
+        {c for c, own in found.items() if counts[apart_from(c, "facts")] < 2}
+        if max(counts.values(), default=0) > 1
+        else {}
+    )
+    found = {c: own for c, own in found.items() if c not in lone}
     names = labels(list(found), without="facts")
     marks: list[Mark] = []
     for condition, own in found.items():
@@ -135,6 +146,8 @@ def score_by_size(runs: Iterable[Run], ghosts: bool = True) -> Figure:
                 marks += _ghosts(names[condition], condition, ghost, ghost.facts) if ghost.facts else []
     there = sorted({mark.x for mark in marks if not mark.published})
     notes = [f"All runs forget {there[0]} facts; runs with other numbers make it a line."] if len(there) == 1 else []
+    if lone:
+        notes.append(f"Left out: {len(lone)} with runs of one number of facts alone.")
     merging = "Every run merges questions; this figure is of unmerged ones."
     missing = NO_SCORE if found else merging if everything else NO_RUNS
     return _finished(figure, found, marks, notes, missing, ghosts)

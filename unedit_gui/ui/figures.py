@@ -68,7 +68,7 @@ def _drawn(session: Session, runs: list[Run]) -> Drawn:
     key = (tuple(sorted((run.id, run.created) for run in runs)), _ghosts(session), session.dark)
     if session.figures is None or session.figures.key != key:
         figures = tuple(
-            (figure, "" if figure.missing else _address(picture(figure, "svg", session.dark, clear=True)))
+            (figure, "" if figure.missing else _address(picture(figure, "svg", session.dark)))
             for figure in all_figures(runs, _ghosts(session))
         )
         session.figures = Drawn(key, figures, big_table(runs, _ghosts(session)))
