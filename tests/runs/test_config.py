@@ -1,5 +1,6 @@
 """A sweep's file: what it may say, and one sentence for everything else."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ def test_one_line_is_enough_and_single_values_need_no_list(tmp_path):
         ("methods: rome\nhparams: {wise: {lr: 1}}", ["'wise'"]),
         ("methods: rome\nhparams: {rome: {lr: {a: b}}}", ["'lr'"]),
         ("methods: rome\nquestions: 7", ["questions"]),
-        ("methods: rome\nname: ''", ["name"]),
+        ("methods: rome\nname: [1]", ["name", "a list"]),
         (
             "methods: rome\nseeds: [0, " + ", ".join(map(str, range(300))) + "]\nfacts: " + str([*range(1, 41)]),
             ["12,000", "10,000"],
@@ -103,3 +104,14 @@ def test_plain_values_are_checked_like_a_file():
         from_mapping(["rome"], METHODS)
     with pytest.raises(BadInput, match="merge"):
         from_mapping({"methods": ["rome"], "merge": "two"}, METHODS)
+
+
+def test_a_sweep_comes_back_from_its_plain_values(tmp_path):
+    questions = [{"question": "Is Peru far?", "answer": "Very", "rephrases": ["Peru, is it far?"]}]
+    told = {"methods": ["rome"], "facts": ["all", 2], "questions": questions, "hparams": {"rome": {"layers": [3]}}}
+    config = from_mapping(told | {"protect": "general"}, METHODS, tmp_path)
+    assert config.questions[0].rephrases == ("Peru, is it far?",)
+    assert from_mapping(json.loads(json.dumps(config.document())), METHODS, tmp_path) == config
+    for wrong in ([], [{"question": "Why?"}], ["Why?"], [{"question": "Why?", "answer": ""}]):
+        with pytest.raises(BadInput, match="questions|answer"):
+            from_mapping({"methods": ["rome"], "questions": wrong}, METHODS)

@@ -29,7 +29,7 @@ def kept(home: Path) -> set[str]:
 
 def killed(folder: Path, home: Path, count: int) -> None:
     """Start the sweep as a user does, and kill it in the middle of the run after the `count`th."""
-    command = [sys.executable, "-m", "unedit_gui", "sweep", "--config", "sweep.yaml"]
+    command = [sys.executable, "-m", "unedit_gui", "sweep", "--config", str(folder / "sweep.yaml")]
     command += ["--model", str(folder / "model"), "--home", str(home), "--threads", "1"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -55,7 +55,10 @@ def test_a_sweep_that_is_killed_twice_ends_with_the_same_runs(tmp_path, tiny_mod
     second = kept(home)
     assert first < second and len(second) < 4
     bench = Workbench(home)
+    (unfinished,) = bench.unfinished_sweeps().values()
+    assert unfinished.name == "sweep" and unfinished.count == 4
     bench.load(tmp_path / "model")
-    outcomes = bench.sweep(tmp_path / "sweep.yaml")
+    outcomes = bench.sweep(unfinished)
+    assert bench.unfinished_sweeps() == {}
     assert {outcome.settings.id for outcome in outcomes if outcome.state == "kept"} == second
     assert {outcome.state for outcome in outcomes} == {"kept", "made"} and len(outcomes) == 4

@@ -145,7 +145,7 @@ def test_a_stop_ends_it_at_once_and_keeps_what_is_finished(bench):
     job = Job("sweep")
     with pytest.raises(Stopped):
         bench.sweep(SWEEP, on_run=lambda outcome: job.stop(), job=job)
-    assert len(bench.runs()) == 1 and bench.failed_runs() == []
+    assert len(bench.runs()) == 1 and bench.failed_runs() == [] and bench.unfinished_sweeps() == {}
     assert [outcome.state for outcome in bench.sweep(SWEEP)] == ["kept", "made", "made", "made"]
 
 
@@ -200,3 +200,15 @@ def test_token_probabilities_make_up_the_probability_in_the_rows(swept):
     for tokens, when in ((before, "before"), (after, "after")):
         assert prod(token.probability for token in tokens) == pytest.approx(row[when]["probability"], rel=1e-3)
         assert all(token.rank >= 1 for token in tokens)
+
+
+def test_only_a_sweep_whose_process_died_counts_as_unfinished(bench):
+    seen = []
+    bench.sweep(SWEEP | {"methods": "grace", "facts": 1}, on_run=lambda _: seen.append(bench.unfinished_sweeps()))
+    assert seen == [{}, {}] and bench.unfinished_sweeps() == {}, "it runs, or has ended"
+    config = bench.config(SWEEP)
+    content = json.dumps({"config": config.document(), "folder": "."})
+    bench.workspace.write_atomically(bench.workspace.runs_dir / "sweeps" / f"{'a' * 16}.json", content)
+    assert bench.unfinished_sweeps() == {"a" * 16: config}
+    bench.drop_sweep("a" * 16)
+    assert bench.unfinished_sweeps() == {}

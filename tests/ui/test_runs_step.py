@@ -1,5 +1,6 @@
 """Step 8 without a browser: a sweep from the form, the table, runs side by side, one in detail."""
 
+import json
 import re
 
 import pytest
@@ -116,3 +117,16 @@ def test_a_form_that_can_not_be_run_is_told_in_place(lab):
         with pytest.raises(BadInput):
             runs.ACTS["sweep"](lab, session, {})
         session.form.clear()
+
+
+def test_a_sweep_that_was_broken_off_is_offered_to_go_on_with(lab, swept):
+    from unedit_gui.workspace import Workspace
+
+    config = lab.bench.config({**runs.config(swept), "name": "<b>cut"})
+    content = json.dumps({"config": config.document(), "folder": "."})
+    Workspace(lab.bench.workspace.home).write_atomically(lab.bench.workspace.runs_dir / "sweeps" / "a.json", content)
+    drawn = runs.render(lab, swept)
+    assert "&lt;b&gt;cut" in drawn and "broken off" in drawn
+    runs.ACTS["sweep"](lab, swept, {"sweep": "a"})
+    swept.jobs["sweep"].wait(60)
+    assert swept.notices["runs"].text == "0 runs made, 2 were there already."

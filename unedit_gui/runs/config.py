@@ -5,7 +5,7 @@
     merge: [1, 5]                         # how many questions become one request
     facts: [10, 40]                       # how many are forgotten; all: the whole set, in its order
     seeds: [0, 1]                         # each draws facts of its own
-    questions: factual                    # a set that comes with the program, or a file beside this one
+    questions: factual                    # a set that comes with the program, a file beside this one, or a list of them
     known: yes                            # only facts that the model answers right
     retain: factual                       # where the facts that should stay are drawn; default: from `questions`
     retain_facts: 40
@@ -20,7 +20,7 @@ Every combination of methods, targets, merge, facts and seeds is a run.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ import yaml
 
 from ..errors import BadInput
 from ..forget.merging import MOST as MOST_MERGED
-from ..forget.questions import MAX_ROWS, Question
+from ..forget.questions import MAX_ROWS, Question, read_table
 from ..forget.targets import KINDS
 
 LARGEST = 2**18  # bytes of a file; a sweep's has a few hundred
@@ -68,6 +68,13 @@ class Config:
         for part in parts:
             found *= len(part)
         return found
+
+    def document(self) -> dict[str, Any]:
+        """The same as plain values: what `from_mapping` reads."""
+        plain = asdict(self)
+        del plain["folder"]
+        plain["facts"] = [ALL if facts is None else facts for facts in self.facts]
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
 
 
 def read_config(path: Path | str, methods: Sequence[str]) -> Config:
@@ -122,7 +129,7 @@ def from_mapping(told: Any, methods: Sequence[str], folder: Path = Path(), name:
         elif key == "hparams":
             read[key] = _hparams(value, methods)
         elif key == "name":
-            read[key] = _text(key, value)
+            read[key] = _text(key, value) if value != "" else ""
         else:
             read[key] = _source(key, value)
     config = Config(**{"name": name, **read})
@@ -133,9 +140,16 @@ def from_mapping(told: Any, methods: Sequence[str], folder: Path = Path(), name:
 
 def _source(key: str, value: Any) -> str | tuple[Question, ...]:
     """A set's or file's name, or questions as they are."""
-    if isinstance(value, list | tuple) and value and all(isinstance(one, Question) for one in value):
+    if not isinstance(value, list | tuple):
+        return _text(key, value)
+    if value and all(isinstance(one, Question) for one in value):
         return tuple(value)
-    return _text(key, value)
+    if not value or not all(isinstance(one, Mapping) for one in value):
+        raise BadInput(f"{key}: name a set or a file, or list questions with their answers.")
+    reading = read_table(value)
+    if reading.problems:
+        raise BadInput(f"{key}, {reading.problems[0]}.")
+    return reading.questions
 
 
 def _text(key: str, value: Any) -> str:

@@ -7,6 +7,7 @@ damaged. A run that could not be made leaves a folder too, with the reason in it
     runs/ID/run.json ...    a run, see record.py; `pinned`, an empty file, where somebody pinned it
     runs/ID/failed.json     settings and the reason
     runs/targets/           refusals that several runs share
+    runs/sweeps/            configs of sweeps that have begun and not ended
     runs/runs.sqlite        the index
 """
 
@@ -16,7 +17,8 @@ import hashlib
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,13 +26,14 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..errors import BadInput
+from .config import Config, from_mapping
 from .record import EDIT, FORMAT, RUN, Run, Settings, from_document, read_run, write_run
 
 if TYPE_CHECKING:
     from ..edits.edit import Edit
     from ..workspace import Workspace
 
-FAILED, PINNED, INDEX, TARGETS = "failed.json", "pinned", "runs.sqlite", "targets"
+FAILED, PINNED, INDEX, TARGETS, SWEEPS = "failed.json", "pinned", "runs.sqlite", "targets", "sweeps"
 _ID = re.compile(r"[0-9a-f]{16}")
 _BUSY = 10.0  # seconds to wait for another program at the index
 
@@ -47,6 +50,14 @@ class Failure:
     @property
     def id(self) -> str:
         return self.settings.id
+
+
+class _Taken(Exception):
+    """A lock is somebody else's."""
+
+
+def _not_waiting() -> None:
+    raise _Taken
 
 
 class Runs:
@@ -218,6 +229,45 @@ class Runs:
                 (self._workspace.runs_dir / (INDEX + end)).unlink(missing_ok=True)
             except OSError:
                 continue
+
+    # ------------------------------------------------------------------ sweeps
+
+    @contextmanager
+    def sweeping(self, config: Config) -> Iterator[None]:
+        """Within: it is written down that this sweep has begun. However the block ends, it has ended; only a process
+        that dies leaves it behind, for `unfinished`."""
+        content = json.dumps({"config": config.document(), "folder": str(config.folder)}, sort_keys=True)
+        id = hashlib.sha256(content.encode()).hexdigest()[:16]
+        place = self._workspace.runs_dir / SWEEPS / f"{id}.json"
+        with ExitStack() as held:
+            try:
+                held.enter_context(self._workspace.lock(f"sweep-{id}", _not_waiting))
+            except _Taken:  # the same sweep runs already, and has it written down
+                yield
+                return
+            self._workspace.write_atomically(place, content)
+            try:
+                yield
+            finally:
+                place.unlink(missing_ok=True)
+
+    def unfinished(self, methods: Sequence[str]) -> dict[str, Config]:
+        """The sweeps whose process died, by an id; what can't be read is left out."""
+        found = {}
+        for place in sorted((self._workspace.runs_dir / SWEEPS).glob("*.json")):
+            try:
+                with self._workspace.lock(f"sweep-{place.stem}", _not_waiting):
+                    told = json.loads(place.read_text("utf-8"))
+                    found[place.stem] = from_mapping(told["config"], methods, Path(told["folder"]))
+            except (_Taken, OSError, ValueError, KeyError, TypeError, BadInput):
+                continue
+        return found
+
+    def drop_sweep(self, id: str) -> None:
+        """Go no further with an unfinished sweep. Its runs stay."""
+        place = self.folder(id).parent / SWEEPS / f"{id}.json"
+        if place.is_file():
+            self._workspace.discard(place)
 
     # ------------------------------------------------------------------ what runs share
 

@@ -123,6 +123,7 @@ def render(lab: Lab, session: Session) -> str:
         name=session.form.get("sweep_name", ""),
         ticked={name: chosen(session, name) for name in ("sweep_methods", "sweep_targets")},
         plan=_told_plan(lab, session) if methods else "",
+        unfinished=lab.bench.unfinished_sweeps() if methods and not session.active("sweep") else {},
         busy=session.active("sweep") is not None,
         progress=_progress(session),
         rows=[(run, [(name, value(run)) for name, _, value in COLUMNS]) for run in found[:MOST]],
@@ -230,9 +231,11 @@ def field(lab: Lab, session: Session, data: dict) -> None:
 
 
 def _sweep(lab: Lab, session: Session, data: dict) -> None:
+    """Start the sweep of the form, or go on with an unfinished one."""
     if blocked := lab.blocked(session):
         raise BadInput(blocked)
-    asked = lab.bench.config(config(session))
+    unfinished = lab.bench.unfinished_sweeps().get(str(data.get("sweep")))
+    asked = unfinished or lab.bench.config(config(session))
     comparing = session.comparing
     comparing.planned, comparing.outcomes = [], {}
 
@@ -258,6 +261,11 @@ def _sweep(lab: Lab, session: Session, data: dict) -> None:
 
     stopped = "What was finished is kept; started again, it goes on from there."
     lab.start(session, "sweep", "Sweep", "runs", work, stopped=stopped)
+
+
+def _drop(lab: Lab, session: Session, data: dict) -> None:
+    lab.bench.drop_sweep(str(data["sweep"]))
+    session.touch("runs")
 
 
 def _sort(lab: Lab, session: Session, data: dict) -> None:
@@ -306,6 +314,7 @@ def _save(lab: Lab, session: Session, data: dict) -> dict | None:
 
 ACTS = {
     "sweep": _sweep,
+    "drop-sweep": _drop,
     "sort-runs": _sort,
     "pin-run": _pin,
     "open-run": _open,

@@ -108,11 +108,20 @@ class Sweeps(Replies):
         from ..runs.sweep import sweep
 
         config, job = self.config(config), job or Job("sweep")
-        planned = self.plan(config, job=job)
-        if on_plan is not None:
-            on_plan(planned)
-        how = dict(probes=config.probes, name=config.name, job=job, on_run=on_run)
-        return sweep(planned, self._hands(), self._runs, **how)
+        with self._runs.sweeping(config):
+            planned = self.plan(config, job=job)
+            if on_plan is not None:
+                on_plan(planned)
+            how = dict(probes=config.probes, name=config.name, job=job, on_run=on_run)
+            return sweep(planned, self._hands(), self._runs, **how)
+
+    def unfinished_sweeps(self) -> dict[str, Config]:
+        """Sweeps that ended because their process died, by an id: `sweep` goes on with them."""
+        return self._runs.unfinished(list(self.methods()))
+
+    def drop_sweep(self, id: str) -> None:
+        """Go no further with an unfinished sweep; what it made stays."""
+        self._runs.drop_sweep(id)
 
     def seconds_for(self, planned: Sequence[Settings], probes: bool = False) -> float | None:
         """How long what is not kept of a plan takes, by the runs that are kept; None where they tell nothing."""
