@@ -82,14 +82,14 @@
     if (at.matches("textarea")) return;
     if (event.key === "Enter") return at.matches("a, button") ? undefined : send(event);
     if (!/^[0-5]$/.test(event.key)) return;
-    const field = at.closest("fieldset") || open();
+    const field = at.closest("fieldset") || open() || fields()[0]; // whoever came back begins at the first question
     if (!field || !field.dataset.keys.includes(event.key)) return;
     event.preventDefault();
     const radio = field.querySelector(`input[value="${event.key}"]`);
     radio.checked = true;
     radio.dispatchEvent(new Event("change", { bubbles: true }));
-    const next = open();
-    (next ? next.querySelector("input") : form.querySelector("button")).focus();
+    const next = open() || fields()[fields().indexOf(field) + 1];
+    (next?.querySelector("input:checked") || next?.querySelector("input") || form.querySelector("button")).focus();
     if (next) next.scrollIntoView({ block: "nearest" });
   });
 

@@ -101,6 +101,20 @@ def test_a_participant_comes_through_by_keyboard_alone(browser, served, size):
             page.keyboard.type("One line\nand 1 more")
             press("Shift+Tab")
             press("0")
+        elif position == 4:
+            to("a.back")  # to an answered item, which is changed as it was given
+            press("Enter")
+            at("item/3")
+            for key in ("1", "4", "5", "Enter"):
+                press(key)
+            at("item/4")
+            to("a.back")
+            press("Enter")
+            at("item/3")
+            for key in ("1", "2", "5", "Enter"):
+                press(key)
+            at("item/4")
+            press("0")
         else:
             press("0")
         press("Enter")
@@ -110,6 +124,7 @@ def test_a_participant_comes_through_by_keyboard_alone(browser, served, size):
     rater = study.raters()[-1]["rater"]
     found = {row["position"]: row for row in study.judgements() if row["rater"] == rater}
     assert (found[1]["forgotten"], found[1]["entailment"], found[1]["trust"]) == (1, 5, 3)
+    assert (found[3]["forgotten"], found[3]["entailment"], found[3]["trust"]) == (1, 2, 5)
     assert found[2]["forgotten"] == 0 and found[2]["comment"] == "One line\nand 1 more"
     assert all(row["focus_seconds"] is not None for row in found.values())
 
