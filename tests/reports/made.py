@@ -28,7 +28,7 @@ def made(
     def group(value, n=facts):
         if value is None:
             return {"rouge1": None, "n": 0}
-        return {"rouge1": value, "probability": value / 2, "mrr": value / 4, "hit_ratio": value / 8, "n": n}
+        return {"rouge1": value, "probability_normalised": value / 2, "mrr": value / 4, "hit_ratio": value / 8, "n": n}
 
     after = {"forget": group(forget), "retain": group(retain, 1), "rephrased": group(rephrased)}
     before = {name: group(None if values["rouge1"] is None else 1.0) for name, values in after.items()}

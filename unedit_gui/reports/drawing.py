@@ -62,7 +62,7 @@ def _rows(figure: Figure, format: str, dark: bool, ink: Mapping[str, str]) -> by
             else:
                 axis.hlines(place, 0, mark.value, color=colour, linewidth=1.6, alpha=0.35, zorder=2)
                 _whisker(axis, mark, mark.value, place, ink, across=True)
-                axis.plot(mark.value, place, shape, markersize=8.5, color=colour, zorder=5)
+                axis.plot(mark.value, place, shape, markersize=8.5, color=colour, zorder=5, clip_on=False)
         for place, name in enumerate(series):
             own = next((m for m in figure.marks if m.series == name and not m.published), None)
             ghost = next((m for m in figure.marks if m.series == name and m.published), None)
@@ -122,7 +122,7 @@ def _lines(figure: Figure, format: str, dark: bool, ink: Mapping[str, str]) -> b
                 theirs = dict(marker=shape, markerfacecolor="none", color=colour, linewidth=1, markersize=7, alpha=0.8)
                 axis.plot(xs, ys, ":", zorder=3, **theirs)
         axis.set_xticks(places)
-        axis.set_ylim(0, 2.05)
+        axis.set_ylim(0, 2.1)
         axis.set_yticks([0, 0.5, 1, 1.5, 2], ["0", "0.5", "1", "1.5", "2"])
         plain_axis(axis, ink)
         axis.grid(axis="y", color=ink["line"], linewidth=0.8)

@@ -18,7 +18,7 @@ from .conditions import Condition, Spread, grouped, labels, model_name, spread
 from .figures import Figure, rouge_ghost, score_ghost
 
 GROUPS = {"forget": "Forget", "retain": "Retain", "rephrased": "Rephrased"}
-METRICS = {"rouge1": "R-1", "probability": "Prob.", "mrr": "MRR", "hit_ratio": "Hit"}
+METRICS = {"rouge1": "R-1", "probability_normalised": "Prob.", "mrr": "MRR", "hit_ratio": "Hit"}
 COLUMNS = tuple((group, metric) for group in GROUPS for metric in METRICS)
 _DIRECTION = {"forget": "lower is better", "retain": "higher is better", "rephrased": "lower is better"}
 _LATEX = {
@@ -101,8 +101,8 @@ def _caption(found: dict[Condition, list[Run]], runs: Sequence[Run]) -> str:
     return (
         f"Unlearning by editing {models or 'no model'}: {facts or 'no'} facts to forget, "
         f"{' or '.join(map(str, retained)) or 'no'} to retain. ROUGE-1 recall of greedy replies of at most 64 tokens; "
-        "probability of the whole reference, mean reciprocal rank and top-100 hit ratio of its tokens, each given the "
-        "reference so far. Score: 1 - ROUGE-1 (forget) + ROUGE-1 (retain), at best 2. Means over n runs."
+        "probability per token, mean reciprocal rank and top-100 hit ratio of the reference, each token given those "
+        "before it. Score: 1 - ROUGE-1 (forget) + ROUGE-1 (retain), at best 2. Means over n runs."
     )
 
 
