@@ -63,8 +63,13 @@
         if (name === "open" && el.tagName === "DIALOG") continue;
       }
       follow(element);
+      const asked = element.querySelector("[data-projected]")?.dataset.projected;
+      if (asked !== undefined && asked !== (projected ?? "0")) project(true);
+      if (asked !== undefined) projected = asked;
     }).observe(element, { subtree: true, attributes: true, attributeFilter: ["checked", "selected", ...IDENTITY], childList: true, characterData: true });
   }
+
+  let projected; // how often Python has asked for the projector
 
   function clear(root, name) {
     const el = root.querySelector(`[data-field="${name}"]`);
@@ -108,6 +113,7 @@
 
   function local(el, trigger) {
     if (el.dataset.local === "keys") document.querySelector("#keys-dialog")?.showModal();
+    if (el.dataset.local === "projector") project(true);
     if (el.dataset.local === "close") el.closest("dialog")?.close();
     if (el.dataset.local === "theme") {
       const dark = !document.body.classList.contains("dark");
@@ -132,19 +138,54 @@
     const asked = new URLSearchParams(location.search).get("__theme");
     const wanted = asked || recall("unedit-theme");
     if (wanted) paint(wanted === "dark");
-    return [id, document.body.classList.contains("dark") ? "1" : ""];
+    const query = new URLSearchParams(location.search);
+    const begin = { browser: speaks() };
+    for (const name of ["preset", "projector", "lang"]) if (query.has(name)) begin[name] = query.get(name);
+    return [id, document.body.classList.contains("dark") ? "1" : "", JSON.stringify(begin)];
   }
+
+  /* The projector: the chat step alone, in large type. Everything else is hidden by the style. */
+  const projecting = () => document.body.classList.contains("projector");
+  function project(on) {
+    if (on) document.querySelectorAll("#steps [role=tab]")[4]?.click();
+    document.body.classList.toggle("projector", on);
+    document.activeElement?.blur();
+    document.querySelectorAll("[data-follow]").forEach((log) => (log.scrollTop = log.scrollHeight));
+  }
+
+  /* The keys of a presentation press the button of the chat step that names them. Never while a text box is in use. */
+  const PAGES = { PageDown: "n", PageUp: "p" }; // what the remote controls of presenters send
+  function present(event) {
+    const view = document.querySelector("#view-chat");
+    const el = document.activeElement;
+    if (event.altKey || event.ctrlKey || event.metaKey || event.isComposing || event.defaultPrevented) return;
+    if (document.querySelector("dialog[open]") || !view?.checkVisibility()) return;
+    if (el?.matches("textarea, select, [contenteditable=true], input:not([type=radio]):not([type=checkbox])")) return;
+    if (el?.matches("input[type=radio]") && event.key.startsWith("Arrow")) return;
+    const key = (projecting() && PAGES[event.key]) || (event.key.length === 1 ? event.key.toLowerCase() : event.key);
+    if (key === "f") { event.preventDefault(); return project(!projecting()); }
+    const button = key === "s" ? view.querySelector("[data-stops]") : [...view.querySelectorAll("[data-key]")].find((b) => b.dataset.key === key);
+    if (!button || button.disabled) return;
+    event.preventDefault();
+    button.click();
+  }
+
+  /* The language that Gradio chose for this browser: its own label says it (see ui/app.py). */
+  const speaks = () => document.querySelector("#language label span, #language")?.textContent.trim().slice(0, 2) || navigator.language.slice(0, 2);
 
   const typing = (el) => el && text(el) && el.value !== "";
   document.addEventListener("keydown", (event) => {
     if (event.altKey && !event.ctrlKey && !event.metaKey && /^Digit[1-8]$/.test(event.code)) {
       event.preventDefault();
+      project(false);
       document.querySelectorAll("#steps [role=tab]")[Number(event.code.slice(5)) - 1]?.click();
+    } else if (event.key === "Escape" && projecting() && !document.querySelector("dialog[open]")) {
+      project(false);
     } else if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
       [...document.querySelectorAll("[data-stops]")].filter((el) => el.checkVisibility()).pop()?.click();
     } else if (event.key === "?" && !typing(document.activeElement) && !document.activeElement?.matches("input, textarea")) {
       document.querySelector("#keys-dialog")?.showModal();
-    }
+    } else present(event);
   });
 
   /* The step that the user chose just now, as a text; "" where Python did. */

@@ -189,3 +189,24 @@ def test_duels_tells_who_won_and_writes_every_vote(folder, capsys, tmp_path):
     assert found["pairs"][0]["share"]["n"] == 1 and "'=A" in path.read_text()
     assert run(folder, "duels", "--home", str(tmp_path)) == 0
     assert "100% [21%, 100%]" in capsys.readouterr().out
+
+
+def test_presets_and_recordings_from_the_command_line(folder, capsys, tmp_path):
+    home = ("--home", str(tmp_path))
+    asked = ("--column", "one", "--column", "one,two", "--questions", "forget.csv", "--projector", *home)
+    assert run(folder, "presets", "--save", "talk", *asked, "--json") == 0
+    found = {preset["name"]: preset for preset in as_json(capsys)["presets"]}
+    assert found["talk"]["columns"] == [["one"], ["one", "two"]] and found["talk"]["projector"]
+    assert [answer for _, answer in found["talk"]["questions"]] == ["Paris", "Leonardo da Vinci"]
+    assert run(folder, "presets", "--show", "three-facts", *home) == 0
+    assert "Four methods" in capsys.readouterr().out
+    assert run(folder, "presets", "--delete", "../talk", *home) == 2
+    assert run(folder, "presets", "--delete", "talk", *home) == 0
+    chat = ("chat", "--column", str(folder / "made"), "--ask", "Who?", "--max-tokens", "4", "--record", "short", *home)
+    assert run(folder, *chat) == 0 and run(folder, *chat) == 2
+    capsys.readouterr()
+    assert run(folder, "recordings", "--show", "short", *home, "--json") == 0
+    (recording,) = as_json(capsys)["recordings"]
+    assert len(recording["columns"]) == 2 and len(recording["questions"][0]["replies"]) == 2
+    assert run(folder, "recordings", *home) == 0
+    assert "short: recorded on 20" in capsys.readouterr().out

@@ -23,7 +23,7 @@ LAYERS = (
     ("workbench",),
     ("teaching",),
     ("unlearning", "reports"),
-    ("editors", "evaluation", "runs"),
+    ("editors", "evaluation", "presenting", "runs"),
     ("edits", "forget"),
     ("models",),
 )
@@ -49,6 +49,7 @@ LIGHT = {
     "unedit_gui.forget.questions": {"torch", "gradio"},
     "unedit_gui.forget.subjects": {"torch", "gradio"},
     "unedit_gui.forget.targets": {"torch", "gradio"},
+    "unedit_gui.presenting.presets": {"torch", "gradio"},
     "unedit_gui.reports.charts": {"torch", "gradio"},
     "unedit_gui.workbench": {"torch", "gradio"},
 }

@@ -77,6 +77,16 @@ class Workspace:
         return self._folder("runs")
 
     @property
+    def presets_dir(self) -> Path:
+        """Presets of presentations, a YAML file each."""
+        return self._folder("presets")
+
+    @property
+    def recordings_dir(self) -> Path:
+        """Recorded conversations, a JSON file each."""
+        return self._folder("recordings")
+
+    @property
     def exports_dir(self) -> Path:
         """Adapters and checkpoints made of edits, a folder each."""
         return self._folder("exports")

@@ -21,6 +21,7 @@ from unedit_gui import __version__
 
 from ..errors import BadInput, UneditError
 from ..jobs import Stopped
+from ..presenting.presets import VIEWS
 from ..workbench import ENGINES, KINDS, Workbench
 from . import (
     benching,
@@ -200,8 +201,24 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--edit", action="append", metavar="DIR", help="repeatable, oldest first")
     one.add_argument("--column", action="append", metavar="EDIT[,EDIT]", help="a column of its own; repeatable")
     one.add_argument("--ask", required=True, metavar="QUESTION")
+    one.add_argument("--record", metavar="NAME", help="keep what --column said, at its pace, as a recording")
     one.add_argument("--max-tokens", type=int, default=256, metavar="N")
     one.add_argument("--seed", type=int, default=0)
+
+    one = command("presets", presenting.presets, presenting.show_presets, "what the page can begin with")
+    what = one.add_mutually_exclusive_group()
+    what.add_argument("--show", dest="shown", metavar="NAME", help="one preset alone")
+    what.add_argument("--save", metavar="NAME", help="write a preset to the workspace")
+    what.add_argument("--delete", metavar="NAME", help="move a preset of the workspace to the trash")
+    one.add_argument("--title", default="", help="for --save, as the following ones")
+    one.add_argument("--view", default="columns", choices=VIEWS)
+    one.add_argument("--column", action="append", default=[], metavar="EDIT[,EDIT]", help="repeatable")
+    one.add_argument("--questions", metavar="FILE", help="what is asked, in its order")
+    one.add_argument("--language", default="en", choices=("en", "de"), help="of the page's own words")
+    one.add_argument("--projector", action="store_true", help="begin in large type, without controls")
+
+    one = command("recordings", presenting.recordings, presenting.show_recordings, "recorded conversations")
+    one.add_argument("--show", dest="shown", metavar="NAME", help="what was said in one")
 
     one = command("duels", presenting.duels, presenting.show_duels, "who won the blinded duels")
     one.add_argument("--csv", metavar="FILE", help="every vote with both replies")

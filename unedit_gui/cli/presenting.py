@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import BadInput
+from ..presenting.presets import Preset
+from ..presenting.recordings import Asked, Recording, Said, paced
 from . import commands, terminal
 from .commands import Session, _check_file
 
@@ -14,6 +19,8 @@ def chat(options: argparse.Namespace, session: Session) -> dict[str, Any]:
     """One question to the original and to the edited model, side by side; or to up to six columns."""
     if options.column:
         return columns(options, session)
+    if options.record:
+        raise BadInput("--record belongs to --column; give the edits as columns.")
     if not options.edit:
         raise BadInput("chat needs --edit or --column; give the edits that are to answer.")
     return commands.chat(options, session)
@@ -39,8 +46,16 @@ def columns(options: argparse.Namespace, session: Session) -> dict[str, Any]:
     bench = session.load()
     stacks = [(), *(session.stack(names) for names in named)]
     history = [{"role": "user", "content": options.ask}]
+    if options.record and options.record in bench.recordings():
+        raise BadInput(f"There is a recording called {options.record!r} already; choose another name.")
+    paces: list[list[tuple[float, int]]] = [[] for _ in stacks]
     settings = {"max_new_tokens": options.max_tokens, "seed": options.seed, "job": session.job("chat")}
-    replies = bench.chat([history] * len(stacks), stacks, **settings)
+    began = time.monotonic()
+
+    def grow(row: int, text: str) -> None:
+        paces[row].append((time.monotonic() - began, len(text)))
+
+    replies = bench.chat([history] * len(stacks), stacks, on_text=grow, **settings)
     shown = [
         {
             "name": " + ".join(bench.load_edit(name).name for name in names) if names else "Original",
@@ -50,6 +65,14 @@ def columns(options: argparse.Namespace, session: Session) -> dict[str, Any]:
         }
         for names, stack, reply in zip([[], *named], stacks, replies, strict=True)
     ]
+    if options.record:
+        said = tuple(
+            Said(c["reply"], paced(c["reply"], pace), tuple(f"{t['method']}: {t['text']}" for t in c["traces"]))
+            for c, pace in zip(shown, paces, strict=True)
+        )
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        names = tuple(c["name"] for c in shown)
+        bench.save_recording(Recording(now, bench.model.card.label, names, (Asked(options.ask, said),)), options.record)
     return {"question": options.ask, "columns": shown}
 
 
@@ -97,3 +120,74 @@ def show_duels(result: dict[str, Any]) -> str:
 
 def _share(share: dict[str, Any]) -> str:
     return "-" if share["value"] is None else f"{share['value']:.0%} [{share['low']:.0%}, {share['high']:.0%}]"
+
+
+def presets(options: argparse.Namespace, session: Session) -> dict[str, Any]:
+    """The presets that the page can begin with; or save, show or delete one."""
+    bench, told = session.bench, ""
+    if options.save:
+        rows = [tuple(part.strip() for part in row.split(",") if part.strip()) for row in options.column]
+        questions = tuple((q.question, q.answer) for q in session.questions(options.questions))
+        preset = Preset(
+            title=options.title,
+            model=options.model,
+            view=options.view,
+            columns=tuple(rows),
+            questions=questions,
+            language=options.language,
+            projector=options.projector,
+        )
+        told = f"Wrote {bench.save_preset(preset, options.save)}; open the page with ?preset={options.save}."
+    elif options.delete:
+        told = f"{options.delete} lies in the trash now, at {bench.delete_preset(options.delete)}."
+    found = {options.shown: bench.preset(options.shown)} if options.shown else bench.presets()
+    return {"presets": [{"name": name, **asdict(preset)} for name, preset in found.items()], "told": told}
+
+
+def show_presets(result: dict[str, Any]) -> str:
+    rows = [
+        [
+            p["name"],
+            p["title"],
+            p["model"],
+            p["view"],
+            "; ".join(" + ".join(row) for row in p["columns"]),
+            len(p["questions"]),
+        ]
+        for p in result["presets"]
+    ]
+    text = terminal.table(["preset", "title", "model", "view", "columns", "questions"], rows)
+    return "\n\n".join(filter(None, [result["told"], text]))
+
+
+def recordings(options: argparse.Namespace, session: Session) -> dict[str, Any]:
+    """The recorded conversations; --show NAME has what was said."""
+    bench = session.bench
+    found = {options.shown: bench.recording(options.shown)} if options.shown else bench.recordings()
+    rows = []
+    for name, recording in found.items():
+        row = {
+            "name": name,
+            "recorded": recording.recorded,
+            "model": recording.model,
+            "columns": list(recording.columns),
+        }
+        rows.append(
+            {**row, "questions": [asdict(asked) if options.shown else asked.question for asked in recording.questions]}
+        )
+    return {"recordings": rows}
+
+
+def show_recordings(result: dict[str, Any]) -> str:
+    if not result["recordings"]:
+        return "No recordings yet; `chat --record NAME` or the chat step of the page makes one."
+    lines = []
+    for found in result["recordings"]:
+        lines.append(f"{found['name']}: recorded on {found['recorded'][:10]} with {found['model']}")
+        for asked in found["questions"]:
+            if isinstance(asked, str):
+                lines.append(f"  {asked}")
+                continue
+            cells = [[name, said["text"]] for name, said in zip(found["columns"], asked["replies"], strict=True)]
+            lines += ["", asked["question"], terminal.table(["column", "reply"], cells)]
+    return "\n".join(lines)

@@ -21,6 +21,7 @@ from unedit_gui.ui import (
     forget,
     frame,
     model,
+    presets,
     probes,
     run,
     runs,
@@ -34,20 +35,23 @@ from unedit_gui.ui.lab import Lab, word
 from unedit_gui.ui.panel import panel, saver
 from unedit_gui.ui.session import STEPS, Session
 from unedit_gui.ui.theme import UneditTheme
-from unedit_gui.ui.words import speaking
+from unedit_gui.ui.words import LANGUAGES, speaking
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 TABS: dict[str, ModuleType] = dict(zip(STEPS, (model, forget, targets, edit, chat, scores, study, runs), strict=True))
 # Views that aren't a whole step, and who answers for their clicks.
 PARTS: dict[str, ModuleType] = {
-    "top": frame, "strip": frame, "curve": frame, "detail": scores, "probes": probes, "run": run, "studies": studies,
-    "figures": figures,
+    "top": frame, "strip": frame, "foot": frame, "curve": frame,
+    "detail": scores, "probes": probes, "run": run, "studies": studies, "figures": figures,
 }  # fmt: skip
 CURVES = {"forget": "teach"}  # views with a curve, and the kind of job that it is of
 # Seconds between two looks at the jobs: while a reply grows, while anything else runs, while nothing does. Each look
 # costs the browser some work, which on two cores the edit itself would miss.
 QUICK, STEADY, IDLE = 0.25, 0.6, 1.5
 
+# Gradio translates labels in the browser, by the browser's language, and nothing that comes from Python. So one hidden
+# label says which language it chose; `hello` reads it, and the panels' words come from ui/words.py.
+SPOKEN = gr.I18n(**{code: {"language": code} for code in LANGUAGES})
 HELLO = "() => window.unedit.hello()"
 # A step shown because Python said so also counts as selected; only the user's own clicks are of interest.
 CHOSEN = "(session) => [session, window.unedit.step()]"
@@ -58,6 +62,8 @@ def build(lab: Lab) -> gr.Blocks:
     with gr.Blocks(title="Unedit", analytics_enabled=False, fill_width=True) as page:
         session_id = gr.Textbox(visible=False)
         dark = gr.Textbox(visible=False)
+        asked = gr.Textbox(visible=False)
+        gr.Textbox(label=SPOKEN("language"), elem_id="language", visible="hidden")
         step = gr.Textbox(visible=False)
         seen = gr.State({})
         views = {"top": panel("top"), "strip": panel("strip")}
@@ -80,13 +86,14 @@ def build(lab: Lab) -> gr.Blocks:
                     if name == "runs":
                         views["run"] = panel("run")
                         views["figures"] = panel("figures")
-        panel("foot", frame.foot())
+        views["foot"] = panel("foot")
         download = saver()
         clock = gr.Timer(IDLE)
 
         drawers: dict[str, Callable[[Lab, Session], str]] = {
             "top": frame.top,
             "strip": frame.strip,
+            "foot": frame.foot,
             "curve": curve.render,
             "detail": scores.detail,
             "probes": probes.render,
@@ -104,8 +111,10 @@ def build(lab: Lab) -> gr.Blocks:
             except Exception as error:  # one view that can't be drawn must not take the others with it
                 return draw("failed", text=word(error))
 
-        def points(view: str, session: Session) -> int:
-            """How far the curve is that a view draws while its job runs."""
+        def points(view: str, session: Session) -> Any:
+            """How far the curve is that a view draws while its job runs; how far a recording has been played."""
+            if view == "chat" and session.replay is not None:
+                return session.replay.tick()
             job = session.active(CURVES[view]) if view in CURVES else None
             return len(job.curve) if job is not None else 0
 
@@ -123,7 +132,8 @@ def build(lab: Lab) -> gr.Blocks:
             for name in views:
                 # The strip shows a clock and the curve grows, so they are compared by what they show.
                 if name in ("strip", "curve"):
-                    shown = drawers[name](lab, session)
+                    with speaking(session.language):
+                        shown = drawers[name](lab, session)
                     put(name, shown, lambda shown=shown: shown)
                 else:
                     put(name, (session.revisions[name], points(name, session)), lambda name=name: drawn(name, session))
@@ -136,10 +146,12 @@ def build(lab: Lab) -> gr.Blocks:
             updates.append({**file, "serial": id(file)} if file else gr.skip())
             put("goto", session.goto[0], lambda: gr.Tabs(selected=session.goto[1]))
             for name in STEPS:
-                text = frame.label(lab, session, name)
+                with speaking(session.language):
+                    text = frame.label(lab, session, name)
                 put(f"label {name}", text, lambda text=text: gr.Tab(label=text))
             working = session.active() or lab.busy_loading
-            pace = QUICK if session.active("chat") else STEADY if working else IDLE
+            growing = session.active("chat") or (session.replay is not None and session.replay.playing())
+            pace = QUICK if growing else STEADY if working else IDLE
             put("clock", pace, lambda: gr.Timer(pace))
             return [*updates, now]
 
@@ -151,11 +163,13 @@ def build(lab: Lab) -> gr.Blocks:
 
             return handle
 
-        def hello(session_id: str, dark: str) -> list[Any]:
+        def hello(session_id: str, dark: str, asked: str) -> list[Any]:
             session = lab.sessions.get(session_id)
             if session is not None:
-                session.dark = dark == "1"
-            return [session_id, dark, *refresh(session, {})]
+                with session.lock:
+                    session.dark = dark == "1"
+                    presets.arrive(lab, session, asked)
+            return [session_id, dark, asked, *refresh(session, {})]
 
         def look(session_id: str, seen: dict) -> list[Any]:
             return refresh(lab.sessions.get(session_id), seen)
@@ -179,7 +193,8 @@ def build(lab: Lab) -> gr.Blocks:
                 )
         tabs.select(chosen, [session_id, step], None, js=CHOSEN, trigger_mode="multiple", **quiet)
         clock.tick(look, [session_id, seen], outputs, concurrency_limit=None, **quiet)
-        page.load(hello, [session_id, dark], [session_id, dark, *outputs], js=HELLO, concurrency_limit=None, **quiet)
+        opening = [session_id, dark, asked]
+        page.load(hello, opening, [*opening, *outputs], js=HELLO, concurrency_limit=None, **quiet)
     return page
 
 
@@ -228,10 +243,13 @@ def mount_study(app: Any, lab: Lab) -> None:
 def launch_settings() -> dict[str, Any]:
     """What `Blocks.launch` needs for this page: its look, its script, and nothing that calls home."""
     script = (ASSETS / "unedit.js").read_text("utf-8")
+    # Gradio puts its container's name before every rule of css_paths; the projector's begin above it, at the body.
+    projector = (ASSETS / "projector.css").read_text("utf-8")
     return {
         "theme": UneditTheme(),
+        "i18n": SPOKEN,
         "css_paths": [ASSETS / "unedit.css", ASSETS / "steps.css"],
-        "head": f"<script>{script}</script>",
+        "head": f"<script>{script}</script><style>{projector}</style>",
         "favicon_path": ASSETS / "logo.svg",
         "footer_links": [],
         "run_history": False,

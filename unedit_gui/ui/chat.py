@@ -6,13 +6,14 @@ import time
 
 from unedit_gui.errors import BadInput
 from unedit_gui.jobs import Job, Stopped
-from unedit_gui.ui import columns, duel, shelf, study
+from unedit_gui.ui import columns, duel, prepared, presets, replay, shelf, study
 from unedit_gui.ui.draw import draw, plural
 from unedit_gui.ui.lab import Lab, word
 from unedit_gui.ui.session import Session, Turn
 from unedit_gui.ui.words import translate
 
 KEPT = 60  # turns
+PARTS = (duel, prepared, presets, replay)
 TEMPERATURES = (
     ("0", "always the likeliest word"),
     ("0.7", "some chance (0.7)"),
@@ -22,6 +23,8 @@ TEMPERATURES = (
 
 def render(lab: Lab, session: Session) -> str:
     """The whole step."""
+    if session.replay is not None:
+        return replay.render(session)
     _settle(session)
     return draw(
         "chat",
@@ -35,11 +38,15 @@ def render(lab: Lab, session: Session) -> str:
         verifying=session.active("verify") is not None,
         verified=session.verified,
         turns=session.turns,
-        suggestions=_suggestions(lab, session),
+        suggestions=[(tone, title, _some(q, session.chips)) for tone, title, q in material(lab, session)],
         busy=next((kind for kind in ("chat", "example") if session.active(kind)), ""),
         form=session.form,
         temperatures=[(value, translate(text)) for value, text in TEMPERATURES],
         **columns.drawn(lab, session),
+        **prepared.drawn(session),
+        asked_now=_asked_now(session),
+        projected=session.projected,
+        **replay.drawn(lab, session),
         **(duel.drawn(lab, session) if duel.asks(session) else {}),
     )
 
@@ -52,8 +59,8 @@ def _settle(session: Session) -> None:
                 turn.state = "stopped"
 
 
-def _suggestions(lab: Lab, session: Session) -> list[tuple[str, str, list[tuple[str, str]]]]:
-    """Questions to ask with one click: to be forgotten, the same in other words, and to be kept."""
+def material(lab: Lab, session: Session) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """Questions at hand, with their answers: to be forgotten, the same in other words, and to be kept."""
     on = lab.enabled(session)
     if columns.view(session) != "panes":
         on = tuple(lab.edits[i] for ids in columns.chosen(lab, session) for i in ids)
@@ -68,13 +75,12 @@ def _suggestions(lab: Lab, session: Session) -> list[tuple[str, str, list[tuple[
         for q in lab.sets.get(name, ())
         if q.question.casefold() not in gone and (name != "factual" or getattr(lab.answer(q), "known", False))
     ]
-    turn = session.chips
     groups = (
         ("forget", "Forget", [(q, a) for q, a, _ in facts]),
         ("rephrased", "Rephrased", [(text, a) for _, a, texts in facts for text in texts]),
         ("retain", "Keep", kept),
     )
-    return [(tone, title, _some(found, turn)) for tone, title, found in groups if found]
+    return [(tone, title, found) for tone, title, found in groups if found]
 
 
 def _some(found: list, turn: int, n: int = 2) -> list:
@@ -139,6 +145,8 @@ def _ask(lab: Lab, session: Session, turn: Turn) -> None:
 
 def put(lab: Lab, session: Session, question: str, *, fresh: bool = False, answer: str = "") -> None:
     """Ask a question of whoever the chosen layout has."""
+    session.form.pop("revealed", None)
+    session.form.pop("stepped", None)
     if duel.asks(session):
         duel.begin(lab, session, question, answer)
     else:
@@ -149,7 +157,7 @@ def field(lab: Lab, session: Session, data: dict) -> None:
     name = data["field"]
     if name == "toggle":
         shelf.toggle(lab, session, data)
-    elif columns.field(lab, session, data) or duel.take(lab, session, data):
+    elif columns.field(lab, session, data) or any(part.take(lab, session, data) for part in PARTS):
         return
     elif name == "message":
         session.form[name] = str(data["value"])
@@ -205,6 +213,26 @@ def _others(lab: Lab, session: Session, data: dict) -> None:
     session.touch("chat")
 
 
+def _prepare(lab: Lab, session: Session, data: dict) -> None:
+    found = {tone: questions for tone, _, questions in material(lab, session)}.get(str(data["tone"]), [])
+    if not found:
+        raise BadInput("There are none of these; choose edits first, or type questions of your own.")
+    prepared.add(session, found[:10])
+
+
+def _prepared_ask(lab: Lab, session: Session, data: dict) -> None:
+    if blocked := lab.blocked(session):
+        raise BadInput(blocked)
+    if (item := prepared.current(session)) is not None:
+        put(lab, session, item.question, fresh=True, answer=item.answer)
+
+
+def _asked_now(session: Session) -> bool:
+    """Whether what stands below is newer than the last step through the prepared questions."""
+    asked = (session.arena and session.arena.now) if duel.asks(session) else session.turns
+    return bool(asked) and not session.form.get("stepped")
+
+
 def _verify(lab: Lab, session: Session, data: dict) -> None:
     def work(job: Job) -> None:
         session.verified = lab.bench.verify_original(job=job)
@@ -246,9 +274,14 @@ ACTS = {
     "new-talk": _new_talk,
     "others": _others,
     "verify": _verify,
+    "prepare": _prepare,
+    "prepared-ask": _prepared_ask,
     "forget-this": _forget_this,
     "rate": _rate,
     **columns.ACTS,
     **duel.ACTS,
+    **prepared.ACTS,
+    **presets.ACTS,
+    **replay.ACTS,
     **shelf.ACTS,
 }

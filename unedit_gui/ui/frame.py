@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from unedit_gui.ui import tour
-from unedit_gui.ui.draw import draw, plural, seconds
+from unedit_gui.ui.draw import draw, seconds
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import STEPS, Session
+from unedit_gui.ui.words import LANGUAGES
+from unedit_gui.ui.words import translate as _
 
 NAMES = {
     "model": "Model",
@@ -24,13 +26,27 @@ KEYS = (
     ("Esc", "stop what is running"),
     ("Alt + 1 … 8", "go to a step"),
     ("?", "show this list"),
+    ("N, P", "in the chat: next and previous prepared question (a presenter’s remote does the same in the projector)"),
+    ("A", "ask the prepared question, or play a recorded one again"),
+    ("1 … 6", "one column alone, and back"),
+    ("R", "show or hide the true answer"),
+    ("S", "stop the reply"),
+    ("F", "projector: large type and no controls; Esc leaves"),
+    ("←, →, T, B", "in a duel: left, right, tie, both bad; V shows the names without a vote"),
 )
 
 
 def top(lab: Lab, session: Session) -> str:
     """The header: name, what is loaded, light or dark, keys."""
     model = lab.bench.model
-    return draw("top", loading=lab.busy_loading, failed=bool(lab.load_error), model=model, dtype=dtype_of(model))
+    return draw(
+        "top",
+        loading=lab.busy_loading,
+        failed=bool(lab.load_error),
+        model=model,
+        dtype=dtype_of(model),
+        languages=[(code, name) for code, name in LANGUAGES.items() if code != session.language],
+    )
 
 
 def dtype_of(model) -> str:
@@ -40,43 +56,51 @@ def dtype_of(model) -> str:
 
 def label(lab: Lab, session: Session | None, name: str) -> str:
     """A step's label: its name, and on a second line where it stands."""
-    return f"{NAMES[name]}\n{_standing(lab, session, name)}"
+    return f"{_(NAMES[name])}\n{_standing(lab, session, name)}"
 
 
 def _standing(lab: Lab, session: Session | None, name: str) -> str:
     if name == "model":
         if lab.busy_loading:
-            return "loading…"
-        return "✓ ready" if lab.bench.model is not None else "choose one"
+            return _("loading…")
+        return _("✓ ready") if lab.bench.model is not None else _("choose one")
     if session is None:
         return "–"
     if session.active("example") and session.stage == name:
-        return "… running"
+        return _("… running")
     if name == "forget":
         good, bad = sum(not r.problem for r in session.rows), sum(bool(r.problem) for r in session.rows)
         if bad:
-            return f"{bad} to mend"
-        return f"✓ {plural(good, 'question')}" if good else "add questions"
+            return _("{n} to mend", n=bad)
+        return _count(good) if good else _("add questions")
     if name == "targets":
         there = sum(session.refusal(row) is not None for row in session.rows)
         total = len(session.rows)
         if not there:
-            return "what to say"
-        return f"✓ {there} written" if there == total else f"{there} of {total}"
+            return _("what to say")
+        return _("✓ {n} written", n=there) if there == total else _("{n} of {all}", n=there, all=total)
     if name == "edit":
         edit = lab.edits.get(session.made or "")
-        return f"✓ {edit.method_label}" if edit else "choose how"
+        return f"✓ {edit.method_label}" if edit else _("choose how")
     if name == "chat":
-        return f"✓ {plural(len(session.turns), 'question')}" if session.turns else "compare"
+        return _count(len(session.turns)) if session.turns else _("compare")
     if name == "scores":
         scores = session.scores
-        return f"✓ {scores.score_after:.2f} of 2" if scores and scores.score_after is not None else "measure"
+        return (
+            _("✓ {score} of 2", score=f"{scores.score_after:.2f}")
+            if scores and scores.score_after is not None
+            else _("measure")
+        )
     if name == "runs":
         planned, ended = session.comparing.planned, session.comparing.outcomes
         if session.active("sweep"):
-            return f"… {len(ended)} of {len(planned)}" if planned else "… planning"
-        return f"✓ {session.comparing.count} kept" if session.comparing.count else "compare many"
-    return f"✓ {len(session.rated)} rated" if session.rated else "judge replies"
+            return _("… {n} of {all}", n=len(ended), all=len(planned)) if planned else _("… planning")
+        return _("✓ {n} kept", n=session.comparing.count) if session.comparing.count else _("compare many")
+    return _("✓ {n} rated", n=len(session.rated)) if session.rated else _("judge replies")
+
+
+def _count(questions: int) -> str:
+    return _("✓ 1 question") if questions == 1 else _("✓ {n} questions", n=f"{questions:,}")
 
 
 def strip(lab: Lab, session: Session) -> str:
@@ -87,20 +111,20 @@ def strip(lab: Lab, session: Session) -> str:
     if job is None:
         return draw("strip", job=None)
     state = job.snapshot()
-    left = f"about {seconds(state['seconds_left'])} left" if state["seconds_left"] else ""
+    left = _("about {time} left", time=seconds(state["seconds_left"])) if state["seconds_left"] else ""
     if state["stopping"]:
-        stage, left = "Stopping…", ""
+        stage, left = _("Stopping…"), ""
     elif state["state"] == "queued":
         ahead = lab.in_the_way(job)
-        stage = f"Waiting: “{ahead.title}” holds the model." if ahead else "Waiting for its turn."
+        stage = _("Waiting: “{title}” holds the model.", title=_(ahead.title)) if ahead else _("Waiting for its turn.")
     else:
         count = f" {state['done']} of {state['total']}" if state["total"] else ""
-        stage = (state["stage"] or "Starting") + count + (f" · {state['note']}" if state["note"] else "")
+        stage = _(state["stage"] or "Starting") + count + (f" · {state['note']}" if state["note"] else "")
     own = job.owner in (None, session.id)
     return draw("strip", job=state, stage=stage, left=left or seconds(state["seconds"]), own=own)
 
 
-def foot() -> str:
+def foot(lab: Lab, session: Session) -> str:
     """The short cuts, where anybody finds them, and the same in a dialog."""
     return draw("foot", keys=KEYS)
 
@@ -115,6 +139,13 @@ def _stop(lab: Lab, session: Session, data: dict) -> None:
 def _theme(lab: Lab, session: Session, data: dict) -> None:
     session.dark = data.get("dark") == "1"
     session.touch("figures")  # their ink
+
+
+def _speak(lab: Lab, session: Session, data: dict) -> None:
+    """Change the language of the page's own words."""
+    if data.get("language") in LANGUAGES:
+        session.language = data["language"]
+        session.touch()
 
 
 def _go(lab: Lab, session: Session, data: dict) -> None:
@@ -146,6 +177,7 @@ def field(lab: Lab, session: Session, data: dict) -> None:
 ACTS = {
     "stop": _stop,
     "theme": _theme,
+    "speak": _speak,
     "go": _go,
     "dismiss": _dismiss,
     "undo": _undo,

@@ -11,6 +11,7 @@ from unedit_gui.ui.draw import draw
 from unedit_gui.ui.frame import dtype_of
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
+from unedit_gui.ui.words import translate as _
 
 OWN = "(own)"
 PLAN = (
@@ -44,14 +45,14 @@ def render(lab: Lab, session: Session) -> str:
         model=lab.bench.model,
         dtype=dtype_of(lab.bench.model),
         loading=lab.loading.snapshot() if lab.busy_loading else None,
-        choices=[*((card.name, _line(card)) for card in cards), (OWN, "Another: a hub name or a local folder…")],
+        choices=[*((card.name, _line(card)) for card in cards), (OWN, _("Another: a hub name or a local folder…"))],
         chosen=chosen,
         own=chosen == OWN,
         own_name=session.form.get("model_name", "" if lab.wanted == "bundled" else lab.wanted),
         about=f"{taught.card.note[0].upper()}{taught.card.note[1:]}: {_asked_about(taught)}." if taught else "",
         can_delete=lab.bench.taught(chosen) is not None,
         note=next((card.note for card in cards if card.name == chosen), ""),
-        dtypes=DTYPES,
+        dtypes=[(value, _(text)) for value, text in DTYPES],
         chosen_dtype=session.form.get("dtype", ""),
         memory=_memory(lab, session),
     )
@@ -68,7 +69,7 @@ def _line(card) -> str:
         return card.label
     billions = card.parameters / 1e9
     size = f"{billions:.1f} B" if billions >= 1 else f"{card.parameters / 1e6:.0f} M"
-    return f"{card.label} · {size} parameters"
+    return f"{card.label} · " + _("{size} parameters", size=size)
 
 
 def _memory(lab: Lab, session: Session) -> dict[str, Any] | None:

@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from unedit_gui.ui.duel import Arena
     from unedit_gui.ui.figures import Drawn
     from unedit_gui.ui.locate import Located
+    from unedit_gui.ui.prepared import Prepared
     from unedit_gui.ui.probes import Shown
+    from unedit_gui.ui.replay import Replay
 
 STEPS = ("model", "forget", "targets", "edit", "chat", "scores", "study", "runs")
-VIEWS = ("top", "strip", *STEPS, "detail", "probes", "run", "figures", "studies")
+VIEWS = ("top", "strip", "foot", *STEPS, "detail", "probes", "run", "figures", "studies")
 MOST = 200  # sessions kept; the ones not seen for longest go first
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -161,6 +163,11 @@ class Session:
     turns: list[Turn] = field(default_factory=list)
     verified: dict[str, Any] | None = None
     chips: int = 0
+    arrived: dict[str, str] | None = None  # what the page's address asked for
+    projected: int = 0  # grows when Python asks for the projector
+    replay: Replay | None = None  # a recording that is being played
+    prepared: list[Prepared] = field(default_factory=list)  # questions of a presentation, in their order
+    place: int = 0  # whose turn it is
     arena: Arena | None = None  # blinded duels
     # 6 scores
     rephrased: dict[str, str] = field(default_factory=dict)  # question -> rephrasings, one a line

@@ -20,11 +20,12 @@ from __future__ import annotations
 
 from ..evaluation.knowledge import Answer
 from .models import Models
+from .presenting import Presenting
 from .reports import Reports
 from .shared import ANSWER_TOKENS, ENGINES, KINDS
 
 __all__ = ["ANSWER_TOKENS", "ENGINES", "KINDS", "Answer", "Workbench"]
 
 
-class Workbench(Models, Reports):
+class Workbench(Models, Reports, Presenting):
     """One workspace and at most one loaded model. See the module's text for how it is meant to be used."""

@@ -1,0 +1,107 @@
+"""Presenting: where the page's address leads, prepared questions, recording and replay, without a browser."""
+
+import json
+
+import pytest
+
+from tests.ui.test_columns import QUESTION, ask, ids, lab, session  # noqa: F401 - fixtures
+from unedit_gui.errors import BadInput
+from unedit_gui.presenting.presets import Preset
+from unedit_gui.ui import chat, columns, prepared, presets, replay
+
+
+def arrive(lab, session, **asked):  # noqa: F811
+    presets.arrive(lab, session, json.dumps(asked))
+
+
+@pytest.fixture
+def known(lab, monkeypatch):  # noqa: F811
+    """The tiny model goes by the name that presets know."""
+    monkeypatch.setattr(type(lab.bench), "card", lambda bench, name: lab.bench.model.card)
+    return lab
+
+
+def test_a_preset_sets_columns_questions_language_and_projector_once(known, session):  # noqa: F811
+    first, second = ids(known)[:2]
+    rows = ((first,), (first, "Edit <1>"), ("gone",))
+    known.bench.save_preset(Preset("Talk", "tiny", "columns", rows, ((QUESTION, "Leonardo"),), "de", True), "talk")
+    arrive(known, session, preset="talk")
+    assert columns.view(session) == "columns" and session.language == "de" and session.projected == 1
+    assert columns.chosen(known, session) == [(first,), (first, second)] and session.goto[1] == 5
+    assert [item.line for item in session.prepared] == [f"{QUESTION} | Leonardo"]
+    assert "not here: gone" in session.notices["chat"].text
+    session.prepared = []
+    arrive(known, session, preset="talk")  # a reload
+    assert session.prepared == [] and session.projected == 1
+
+
+def test_an_unknown_preset_is_told_and_the_page_is_the_usual_one(lab, session):  # noqa: F811
+    arrive(lab, session, preset="../../etc/passwd")
+    assert "no preset" in session.notices["model"].text and columns.view(session) == "panes"
+    for nonsense in ("", "[]", "{", '{"preset": 5}', '{"lang": "xx"}'):
+        presets.arrive(lab, session, nonsense)
+    assert session.language == "en"
+
+
+def test_what_the_page_shows_can_be_saved_and_begins_the_same(known, session):  # noqa: F811
+    columns.show(session, "columns")
+    for edit in ids(known)[2:5]:
+        columns.field(known, session, {"field": "column", "edit": edit, "value": ""})
+    prepared.add(session, [(QUESTION, "Leonardo"), ("Why?", "")])
+    chat.field(known, session, {"field": "preset_name", "value": "mine"})
+    chat.ACTS["save-preset"](known, session, {})
+    other = type(session)("1" * 32)
+    arrive(known, other, preset="mine")
+    assert columns.chosen(known, other) == columns.chosen(known, session) and other.prepared == session.prepared
+
+
+def test_prepared_questions_are_edited_as_lines_and_stepped_through(lab, session):  # noqa: F811
+    chat.field(lab, session, {"field": "prepared", "value": "Who? | Me\n\n  Why?  \n| nothing"})
+    assert [item.line for item in session.prepared] == ["Who? | Me", "Why?"]
+    chat.ACTS["prepared-back"](lab, session, {})
+    chat.ACTS["prepared-next"](lab, session, {})
+    chat.ACTS["prepared-next"](lab, session, {})
+    assert prepared.current(session).question == "Why?"
+    chat.ACTS["prepared-back"](lab, session, {})
+    chat.ACTS["prepared-ask"](lab, session, {})
+    session.jobs["chat"].wait(120)
+    assert (session.turns[-1].question, session.turns[-1].answer) == ("Who?", "Me")
+    assert '"truth"' not in chat.render(lab, session)
+    chat.ACTS["reveal"](lab, session, {})
+    assert '"truth"' in chat.render(lab, session)
+    with pytest.raises(BadInput, match="100 are allowed"):
+        prepared.read("Who?\n" * 101)
+    chat.field(lab, session, {"field": "prepared", "value": ""})
+    assert prepared.current(session) is None and "stage-question" not in chat.render(lab, session)
+
+
+def test_a_conversation_is_recorded_and_replayed_without_a_model_and_says_so(lab, session):  # noqa: F811
+    columns.show(session, "columns")
+    turn = ask(lab, session)
+    chat.field(lab, session, {"field": "recording_name", "value": "talk"})
+    chat.ACTS["record"](lab, session, {})
+    lab.bench.model = None
+    chat.ACTS["replay"](lab, session, {})
+    beginning = chat.render(lab, session)
+    assert "Replay" in beginning and "recorded on 20" in beginning and "Edit &lt;1&gt;" in beginning
+    session.replay.began -= 1000
+    assert not session.replay.playing()
+    recorded = lab.bench.recording("talk")
+    assert [said.text for said in recorded.questions[0].replies] == [pane.text for pane in turn.panes]
+    assert chat.render(lab, session).count('"reply-card') == 6
+    chat.ACTS["focus"](lab, session, {"slot": "2"})
+    assert chat.render(lab, session).count('"reply-card') == 1
+    chat.ACTS["replay-next"](lab, session, {})
+    assert session.replay.place == 0 and session.replay.playing()
+    chat.ACTS["replay-end"](lab, session, {})
+    assert "Waiting for the model" in chat.render(lab, session)
+
+
+def test_only_questions_with_the_same_columns_are_in_one_recording(lab, session):  # noqa: F811
+    with pytest.raises(BadInput, match="nothing to record"):
+        replay.of(session.turns, "tiny")
+    ask(lab, session)
+    columns.show(session, "columns")
+    ask(lab, session)
+    ask(lab, session, "Why?")
+    assert [asked.question for asked in replay.of(session.turns, "tiny").questions] == [QUESTION, "Why?"]

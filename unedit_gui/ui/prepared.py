@@ -1,0 +1,103 @@
+"""Questions prepared for a presentation: a list to edit and put in order, and one key to step through it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from unedit_gui.errors import BadInput
+
+if TYPE_CHECKING:
+    from unedit_gui.ui.lab import Lab
+    from unedit_gui.ui.session import Session
+
+MOST = 100
+LONGEST = 1000  # characters of a question
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A question, and its true answer where there is one."""
+
+    question: str
+    answer: str = ""
+
+    @property
+    def line(self) -> str:
+        return f"{self.question} | {self.answer}" if self.answer else self.question
+
+
+def read(text: str) -> list[Prepared]:
+    """One question a line, with its answer behind a "|" where there is one. BadInput for too many or too long."""
+    found = []
+    for line in text.splitlines():
+        question, _, answer = (part.strip() for part in line.partition("|"))
+        if question:
+            found.append(Prepared(question, answer))
+        if max(len(question), len(answer)) > LONGEST:
+            raise BadInput(f"A prepared question has {len(line):,} characters; {LONGEST:,} are allowed.")
+    if len(found) > MOST:
+        raise BadInput(f"There are {len(found)} prepared questions; {MOST} are allowed.")
+    return found
+
+
+def current(session: Session) -> Prepared | None:
+    """The question whose turn it is."""
+    if not session.prepared:
+        return None
+    session.place = max(0, min(session.place, len(session.prepared) - 1))
+    return session.prepared[session.place]
+
+
+def drawn(session: Session) -> dict[str, Any]:
+    """What the template needs."""
+    return {
+        "next_up": current(session),
+        "place": session.place,
+        "prepared": session.prepared,
+        "prepared_text": "\n".join(item.line for item in session.prepared),
+        "preparing": bool(session.form.get("preparing")),
+        "revealed": bool(session.form.get("revealed")),
+    }
+
+
+def take(lab: Lab, session: Session, data: dict) -> bool:
+    """Take a change of the list; False if it is something else."""
+    if data["field"] != "prepared":
+        return False
+    session.touch("chat")
+    session.prepared = read(str(data["value"]))
+    return True
+
+
+def add(session: Session, found: list[tuple[str, str]]) -> None:
+    """Put questions at the end of the list, those that are on it already left out."""
+    there = {item.question.casefold() for item in session.prepared}
+    new = [Prepared(question, answer) for question, answer in found if question.casefold() not in there]
+    session.prepared = read("\n".join(item.line for item in [*session.prepared, *new[: MOST - len(session.prepared)]]))
+    session.touch("chat")
+
+
+def _step(session: Session, by: int) -> None:
+    session.place = max(0, min(session.place + by, len(session.prepared) - 1))
+    session.form.pop("revealed", None)
+    session.form["stepped"] = "1"  # the projector shows the question whose turn it is
+    session.touch("chat")
+
+
+def _preparing(lab: Lab, session: Session, data: dict) -> None:
+    session.form["preparing"] = "" if session.form.get("preparing") else "1"
+    session.touch("chat")
+
+
+def _reveal(lab: Lab, session: Session, data: dict) -> None:
+    session.form["revealed"] = "" if session.form.get("revealed") else "1"
+    session.touch("chat")
+
+
+ACTS = {
+    "prepared-next": lambda lab, session, data: _step(session, 1),
+    "prepared-back": lambda lab, session, data: _step(session, -1),
+    "preparing": _preparing,
+    "reveal": _reveal,
+}
