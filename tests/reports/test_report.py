@@ -108,6 +108,9 @@ def test_the_path_of_a_model_stays_at_home():
         ('"format": 1', '"format": 9', "another version"),
         ('"lr": 0.2', '"lr": 0.2,,', "damaged"),
         ('"merge": 1', '"merge": "a"', "merge is damaged"),
+        ('"seed": 0', '"seed": 1e99', "seed is damaged"),
+        ('"answer": "Yes"', '"answer": 5', "forget is damaged"),
+        ('"subject": "Question"', '"path": "Question"', "forget is damaged"),
         ("unedit-runs", "other", "no report of Unedit"),
     ],
 )

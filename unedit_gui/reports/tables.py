@@ -28,7 +28,7 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': "''",
     "−": "$-$",
     "·": r"\textperiodcentered{}",
     "“": "``",

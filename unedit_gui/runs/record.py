@@ -157,9 +157,18 @@ def _wrong(run: Run) -> str:
     named |= {"hparams": settings.hparams, "probes": run.probes or {}}
     checks = (
         *((name, isinstance(value, str)) for name, value in texts.items()),
-        *((name, isinstance(value, int) and not isinstance(value, bool)) for name, value in numbers.items()),
+        *((name, type(value) is int and 0 <= value < 2**63) for name, value in numbers.items()),
         *((name, all(isinstance(one, Mapping) for one in value)) for name, value in lists.items()),
+        *((name, all(map(_is_question, lists[name]))) for name in ("forget", "retain", "protect")),
         *((name, isinstance(value, Mapping)) for name, value in named.items()),
         ("targets", all(isinstance(text, str) for text in run.targets)),
     )
     return next((name for name, good in checks if not good), "")
+
+
+def _is_question(value: Mapping[str, Any]) -> bool:
+    """Does it hold what a `forget.questions.Question` does, and nothing else?"""
+    texts = {"question", "answer", "subject", "target", "category"}
+    asked = all(isinstance(value.get(name), str) for name in ("question", "answer"))
+    known = value.keys() <= texts | {"rephrases"} and all(isinstance(value.get(name), str | None) for name in texts)
+    return asked and known and all(isinstance(text, str) for text in value.get("rephrases") or ())
