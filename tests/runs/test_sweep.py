@@ -212,3 +212,22 @@ def test_only_a_sweep_whose_process_died_counts_as_unfinished(bench):
     assert bench.unfinished_sweeps() == {"a" * 16: config}
     bench.drop_sweep("a" * 16)
     assert bench.unfinished_sweeps() == {}
+
+
+def test_a_kept_run_is_probed_later_without_being_made_again(bench, monkeypatch):
+    class Found:
+        def to_json(self):
+            return {"rows": []}
+
+    probed, config = [], SWEEP | {"methods": "grace", "targets": "vanilla"}
+    monkeypatch.setattr(
+        bench, "probe", lambda edit, questions, **_: probed.append((edit.id, len(questions))) or Found()
+    )
+    (first,) = bench.sweep(config)
+    assert first.run.probes is None and probed == []
+    monkeypatch.setattr(bench, "edit", None)  # the edit that is kept is probed
+    states = [bench.sweep(config | {"probes": True})[0].state for _ in range(2)]
+    assert states == ["made", "kept"] and probed == [(first.run.edit["id"], 2)]
+    run = bench.load_run(first.settings.id)
+    assert run.probes == {"rows": []} and set(run.seconds) == {"targets and edit", "scores", "probes"}
+    assert run.scores == first.run.scores and len(run.rows) == len(first.run.rows)

@@ -106,9 +106,10 @@ def make(
         if kept is not None and (kept.probes is not None or not probes):
             return kept, False
         if kept is not None:
-            edit = hands.load(kept.id)
+            edit, began = hands.load(kept.id), time.monotonic()
             found = hands.probe(edit, settings, job)
-            return store.keep(replace(store.load(kept.id), probes=found), edit), True
+            seconds = {**kept.seconds, "probes": round(time.monotonic() - began, 2)}
+            return store.keep(replace(store.load(kept.id), probes=found, seconds=seconds), edit), True
         began = time.monotonic()
         edit = hands.edit(settings, name or label(settings), job)
         edited = time.monotonic()
