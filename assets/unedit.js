@@ -63,13 +63,19 @@
         if (name === "open" && el.tagName === "DIALOG") continue;
       }
       follow(element);
-      const asked = element.querySelector("[data-projected]")?.dataset.projected;
-      if (asked !== undefined && asked !== (projected ?? "0")) project(true);
-      if (asked !== undefined) projected = asked;
+      heed(element);
     }).observe(element, { subtree: true, attributes: true, attributeFilter: ["checked", "selected", ...IDENTITY], childList: true, characterData: true });
+    heed(element);
   }
 
-  let projected; // how often Python has asked for the projector
+  /* The projector, where Python asks for it: by a count that grows. The panel may be there before its observer is. */
+  let projected = "0";
+  function heed(root) {
+    const asked = root.querySelector("[data-projected]")?.dataset.projected;
+    if (asked === undefined || asked === projected) return;
+    projected = asked;
+    project(true);
+  }
 
   function clear(root, name) {
     const el = root.querySelector(`[data-field="${name}"]`);

@@ -54,7 +54,7 @@ def test_a_panel_speaks_the_session_s_language_and_english_where_a_sentence_is_m
     lab, session = Lab(tmp_path), Session("0" * 32)
     with words.speaking("de"):
         german = chat.render(lab, session)
-        assert frame.label(lab, session, "forget") == "Vergessen\nFragen eingeben"
+        assert frame.label(lab, session, "forget") == "Vergessen\nFragen"
         assert words.translate("No such sentence") == "No such sentence"
     assert chat.render(lab, session) != german and "Waiting for the model" not in german
     with words.speaking("xx"):

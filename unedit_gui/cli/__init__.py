@@ -214,7 +214,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--view", default="columns", choices=VIEWS)
     one.add_argument("--column", action="append", default=[], metavar="EDIT[,EDIT]", help="repeatable")
     one.add_argument("--questions", metavar="FILE", help="what is asked, in its order")
-    one.add_argument("--language", default="en", choices=("en", "de"), help="of the page's own words")
+    one.add_argument("--language", default="", choices=("en", "de"), help="of the page's own words")
     one.add_argument("--projector", action="store_true", help="begin in large type, without controls")
 
     one = command("recordings", presenting.recordings, presenting.show_recordings, "recorded conversations")

@@ -9,7 +9,7 @@
     questions:                      # in their order; the answer may be left out
       - question: Who painted the Mona Lisa?
         answer: Leonardo da Vinci
-    language: en                    # of the page's own words: en or de
+    language: de                    # of the page's own words: en or de; left out: the browser's
     projector: false                # begin in large type, without controls
 
 In two panes all `columns` together are the edited model; in a duel the first two are the sides, where `original` is one
@@ -58,9 +58,10 @@ class Preset:
             "view": self.view,
             "columns": [names[0] if len(names) == 1 else list(names) for names in self.columns],
             "questions": [{"question": q, "answer": a} if a else {"question": q} for q, a in self.questions],
-            "language": self.language or "en",
             "projector": self.projector,
         }
+        if self.language:
+            value["language"] = self.language
         return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
 
 

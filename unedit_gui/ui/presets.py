@@ -33,14 +33,14 @@ def arrive(lab: Lab, session: Session, asked: str) -> None:
     first, session.arrived = session.arrived is None, wanted
     if first and wanted.get("browser", "")[:2] in LANGUAGES:
         session.language = wanted["browser"][:2]
-    if wanted.get("lang") in LANGUAGES:
-        session.language = wanted["lang"]
     if name := wanted.get("preset"):
         try:
             begin(lab, session, lab.bench.preset(name))
         except UneditError as error:
             session.tell("model", str(error), "bad")
             session.tell("chat", str(error), "bad")
+    if wanted.get("lang") in LANGUAGES:  # after the preset, which may name another
+        session.language = wanted["lang"]
     if wanted.get("projector") == "1":
         _project(session)
         session.go(CHAT)
