@@ -173,6 +173,7 @@
     const button = key === "s" ? view.querySelector("[data-stops]") : [...view.querySelectorAll("[data-key]")].find((b) => b.dataset.key === key);
     if (!button || button.disabled) return;
     event.preventDefault();
+    if (el?.matches("input[type=radio]")) el.blur(); // else the arrows of a vote would choose another layout
     button.click();
   }
 

@@ -52,6 +52,7 @@ def _run(lab: Lab, session: Session, job: Job) -> None:
         session.rows, session.refusals, session.open_rows, session.page = [], {}, set(), 0
         session.turns, session.enabled, session.scores, session.scored = [], [], None, ()
         session.form["merge"] = "1"
+        session.form["view"], session.replay = "panes", None
         rows = session.add(bench.with_subjects(forget))
         questions = [session.questions[row.id] for row in rows]
     if replaced:
