@@ -18,9 +18,10 @@ Pitfalls. The paper's threshold is absolute: 2e-2 belongs to 7-8B models. Here i
 so that it carries over between models; the share of dimensions that stayed free is written into the manifest.
 
 Measured on the bundled model with default hparams, by `evaluate` (replies of 64 tokens), on facts that it knows and
-that are in no bundled set, targets self-improved, 60 retained. 10 facts, two draws: forget R1 0.00, rephrased 0.11,
-retain / before 0.95, all replies refusals that name the topic. 40 facts, two draws: 0.00; 0.25; 0.87 (0.83 and 0.92);
-0.98 of the replies.
+that are in no bundled set, targets self-improved, 60 retained, mean of three draws. 10 facts: forget R1 0.00, rephrased
+0.12, retain / before 0.92 (0.92, 0.93, 0.92), all replies refusals that name the topic; with twice the weight on other
+wordings 0.91 is kept and no more is forgotten. 40 facts, with that weight: 0.00; 0.26; 0.87 (0.83, 0.92, 0.85); 0.97 of
+the replies. With the present one the third of these draws has 0.29 and 0.88 in place of 0.27 and 0.85.
 """
 
 import time
@@ -49,7 +50,7 @@ class AlphaEditHparams(ValueHparams):
     )
     l2: float = hparam(5.0, "L2: penalty on the size of the change.", low=1e-9)
     wordings: float = hparam(
-        0.1,
+        0.05,
         "How much the subject in other wordings than the question's counts; 0: not at all. Higher also forgets more of "
         "what else is known about it.",
         low=0,
