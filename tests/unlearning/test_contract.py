@@ -94,7 +94,8 @@ def test_each_loss_is_its_papers(small):
     y = now["forget"].log_prob() - before["forget"].log_prob()
     wanted = -torch.sigmoid(0.1 * (idk - y)).log().mean()
     torch.testing.assert_close(dpo.loss(batch, beta=0.1), wanted, atol=1e-4, rtol=1e-4)
-    both = wanted + 3 * ce(now["refusal"]) + 2 * retain
+    apart = (p * (p / q).log()).sum() / now["retain"].rows  # all tokens of a reply count, the first as much as the rest
+    both = wanted + 3 * ce(now["refusal"]) + 2 * apart
     torch.testing.assert_close(dpo.loss(batch, beta=0.1, anchor=3.0, weight=2.0), both, atol=1e-4, rtol=1e-4)
 
 
