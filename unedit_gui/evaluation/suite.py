@@ -1,7 +1,7 @@
 """Scores of an edit: forget, rephrased, retained and general questions, before and after, from real replies.
 
 Every question is answered by the original and by the edited model, greedily and in the chat template; what the original
-said to a group of questions is kept in a cache, so that the second edit costs half. The score
+said to the same questions is kept in a cache, so that the second edit costs half. The score
 is 1 - ROUGE1(forget) + ROUGE1(retain), at best 2; a model that is unusable and one that forgot nothing both
 get 1. General facts are those that have nothing to do with what is forgotten; they are no part of the score.
 
@@ -123,20 +123,17 @@ def evaluate(
     if not asked:
         raise BadInput("There are no questions to score; add at least one.")
     cache = {} if cache is None else cache
-    first: dict[Question, str] = {}
-    for group, question in asked:
-        first.setdefault(question, group)
+    questions = list(dict.fromkeys(question for _, question in asked))
     before: dict[Question, dict[str, Any]] = {}
     after: dict[Question, dict[str, Any]] = {}
     todo: list[tuple[list[Question], list[str]]] = []  # batches; the original's with the keys to keep them under
-    for group in GROUPS:
-        for batch in _batches(model, (), [question for question, its in first.items() if its == group]):
-            keys = _keys(model, batch, max_new_tokens)
-            if all(key in cache for key in keys):
-                before |= {question: cache[key] for question, key in zip(batch, keys, strict=True)}
-            else:
-                todo.append((batch, keys))
-    todo += [(batch, []) for batch in _batches(model, edits, list(first))] if edits else []
+    for batch in _batches(model, (), questions):
+        keys = _keys(model, batch, max_new_tokens)
+        if all(key in cache for key in keys):
+            before |= {question: cache[key] for question, key in zip(batch, keys, strict=True)}
+        else:
+            todo.append((batch, keys))
+    todo += [(batch, []) for batch in _batches(model, edits, questions)] if edits else []
     done, total = 0, sum(len(batch) for batch, _ in todo)
     for batch, keys in todo:
         job.progress("Asking and scoring", done, total)
