@@ -5,10 +5,10 @@ import torch
 
 from tests.commands import run
 from tests.models.tiny import bytes_tokenizer, listen, tiny_llama
-from unedit_gui.bench import shapes
+from unedit_gui.bench import measure, shapes
 from unedit_gui.bench.growth import grow, many
 from unedit_gui.bench.limits import scores, search
-from unedit_gui.bench.rival import beside_easyedit
+from unedit_gui.bench.rival import has_source
 from unedit_gui.bench.rows import Rows
 from unedit_gui.bench.shapes import random_model
 from unedit_gui.editors import hparams_from
@@ -37,9 +37,9 @@ def test_a_ratio_is_below_one_where_the_limit_is_met():
 
 def test_the_most_memory_counts_what_is_gone_again():
     rows = Rows()
-    _, before, _ = rows.timed(lambda: None)
-    _, peak, result = rows.timed(lambda: bytearray(b"x" * 300_000_000)[:3])
-    assert result == bytearray(b"xxx") and peak - before > 250_000_000
+    before = rows.timed(lambda: None)
+    took = rows.timed(lambda: bytearray(b"x" * 300_000_000)[:3])
+    assert took.result == bytearray(b"xxx") and took.peak - before.peak > 250_000_000
 
 
 def test_any_number_of_facts_that_are_all_different_and_name_their_subject(bench):
@@ -74,15 +74,15 @@ def test_scores_are_compared_with_the_same_questions_one_at_a_time(bench):
 
 def test_growth_has_a_row_for_each_size(bench):
     rows = Rows()
-    grow(bench, "ike", (3, 1), rows, Job("bench"))
-    assert [row.name.split(",")[1] for row in rows.found] == [" 1 fact", " 3 facts"]
-    assert all(row.peak for row in rows.found)
+    grow(bench, "alphaedit", (12, 10, 1), rows, Job("bench"))
+    assert [row.name.split(",")[1] for row in rows.found] == [" 1 fact", " 10 facts", " 12 facts", " 12 facts"]
+    assert all(row.peak and row.cpu for row in rows.found[:3]) and "2 steps" in rows.found[0].name
 
 
-def test_without_easyedit_s_source_its_line_says_how_to_get_it(bench, monkeypatch):
+def test_without_easyedit_s_source_its_line_says_how_to_get_it(monkeypatch):
     monkeypatch.delenv("EASYEDIT_PATH", raising=False)
     rows = Rows()
-    beside_easyedit(bench, many(bench, 1), rows, Job("bench"))
+    assert not has_source(rows)
     assert [row.value for row in rows.found] == [None] and "EASYEDIT_PATH" in rows.found[0].note
 
 
@@ -106,3 +106,13 @@ def test_a_shape_or_device_that_is_not_there_is_bad_input(bench, shape, device):
 def test_growth_that_is_no_list_of_numbers_is_told_in_one_line(folder, capsys):
     assert run(folder, "bench", "--growth", "10,many") == 2
     assert "--growth 10,many: write numbers of facts" in capsys.readouterr().err
+
+
+def test_a_part_that_is_not_there_is_told_with_those_that_are(bench):
+    with pytest.raises(BadInput, match="'chat'; choose among load, example"):
+        measure(bench, only=["chat"])
+
+
+def test_one_part_alone(bench):
+    found = measure(bench, only=["search"])
+    assert [row["limit"] for row in found["rows"]] == [0.5] and found["threads"] >= 1

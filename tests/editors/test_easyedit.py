@@ -62,7 +62,7 @@ FILE = "alg_name: X\nlayers: [8]\nv_lr: 5e-1\n"
 @pytest.fixture
 def source(tmp_path, monkeypatch):
     """A folder in EasyEdit's form."""
-    for method, (module, function, settings, file) in easyedit._PARTS.items():
+    for method, (module, function, settings, file) in easyedit.PARTS.items():
         path = tmp_path / "easyeditor" / "models" / f"{module.replace('.', '/')}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(COMMON.format(function=function, settings=settings, broken="0.1 *"))
@@ -85,7 +85,7 @@ def make(model, method, workspace, requests=REQUESTS, job=None, **more):
 
 
 def seen_by(method):
-    return sys.modules[f"easyeditor.models.{easyedit._PARTS[method][0]}"].seen
+    return sys.modules[f"easyeditor.models.{easyedit.PARTS[method][0]}"].seen
 
 
 @pytest.mark.parametrize("method", ["rome", "memit", "alphaedit"])

@@ -11,22 +11,30 @@ from ..workbench import Workbench
 from .rows import Rows
 
 TARGET = "I don't know anything about {subject}."
+STEPS = 2  # of the search, whose rows cost the same each time: a thousand facts with all steps take an hour
 
 
 def grow(bench: Workbench, method: str, sizes: Sequence[int], rows: Rows, job: Job) -> None:
-    """Add a row for each size: seconds per fact, with the time per fact of the first size of ten or more as measure.
+    """Add two rows for each size: seconds per fact (on a CPU those of its threads) and the most memory, with those of
+    the first size of ten or more as measure.
 
     The facts are bundled ones, and beyond their number the same questions about made-up subjects; a fact that doesn't
     exist costs as much as one that does. Targets are given, so that the edit alone is measured.
     """
-    base: float | None = None
+    base: tuple[float, int] | None = None
     for size in sorted(sizes):
-        facts = many(bench, size)
-        seconds, peak, _ = rows.timed(lambda f=facts: bench.edit(f, method, targets="given", job=job))
-        limit = None if base is None or size < 1000 else 1.2 * base
-        base = seconds / size if base is None and size >= 10 else base
-        label = bench.methods()[method].label
-        rows.add(f"{label}, {size} fact{'s' if size > 1 else ''}, s for each", seconds / size, limit, peak=peak)
+        facts, how = many(bench, size), {"targets": "given", "hparams": {"steps": STEPS}, "job": job}
+        took = rows.timed(lambda f=facts, h=how: bench.edit(f, method, **h))
+        seconds = (took.seconds if rows.on_gpu else took.cpu) / size
+        label = f"{bench.methods()[method].label} with {STEPS} steps, {size} fact{'s' if size > 1 else ''}"
+        limits = (1.2 * base[0], 1.2 * base[1]) if base and size >= 1000 else (None, None)
+        rows.add(f"{label}, {'' if rows.on_gpu else 'CPU '}s for each", seconds, limits[0], took=took)
+        if base:
+            rows.add(
+                f"{label}, most memory / that of the first size from ten on", took.peak / base[1], limits[1] and 1.2
+            )
+        elif size >= 10:
+            base = seconds, took.peak
 
 
 def many(bench: Workbench, count: int) -> list[Question]:

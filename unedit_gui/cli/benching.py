@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ..bench import PARTS
 from ..errors import BadInput
 from . import terminal
 from .commands import Session
@@ -16,6 +17,7 @@ def add(command) -> None:
     """Put `bench` on the command line."""
     one = command("bench", bench, show_bench, "measure speed and memory")
     one.add_argument("--growth", metavar="N,N,...", default="", help="also AlphaEdit with so many facts: 1,10,100,1000")
+    one.add_argument("--only", metavar="PART,...", default="", help=f"some parts alone: {', '.join(PARTS)}")
     one.add_argument("--shape", metavar="NAME", help="random weights of a larger model's shape, such as llama2-7b")
 
 
@@ -23,20 +25,23 @@ def bench(options: argparse.Namespace, session: Session) -> dict[str, Any]:
     """Time loading, edits, scores, and two panes against one reply; with --shape those of a large model's shape."""
     from ..bench import measure, measure_shape
 
-    growth = _counts(options.growth)
+    growth, only = _counts(options.growth), [part.strip() for part in options.only.split(",") if part.strip()]
     if options.shape:
         device, dtype = options.device or "cpu", options.dtype
         options.device, options.dtype = "cpu", None  # of the model that lends its tokenizer
         return measure_shape(session.load(), options.shape, device, dtype, job=session.job("bench"))
-    return measure(session.load(), growth, job=session.job("bench"))
+    return measure(session.load(), growth, only, job=session.job("bench"))
 
 
 def show_bench(result: dict[str, Any]) -> str:
     rows = [
-        [row["name"], row["value"], row["limit"], row["ratio"], f"{row['peak'] / 1e6:,.0f}" if row["peak"] else None]
+        [
+            *(row[key] for key in ("name", "value", "limit", "ratio", "cpu")),
+            f"{row['peak'] / 1e6:,.0f}" if row["peak"] else None,
+        ]
         for row in result["rows"]
     ]
-    text = terminal.table(["measured", "value", "limit", "of the limit", "peak MB"], rows)
+    text = terminal.table(["measured", "value", "limit", "of the limit", "CPU s", "peak MB"], rows)
     notes = "".join(f"\n{row['name']}: {row['note']}" for row in result["rows"] if row["note"])
     return f"{text}\n{notes}\n{result['model']} on {result['device']}, {result['threads']} of {result['cores']} cores."
 

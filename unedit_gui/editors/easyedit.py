@@ -48,8 +48,9 @@ HOW_TO_GET = (
     "EasyEdit's source is not here: clone github.com/zjunlp/EasyEdit, install requirements-easyedit.txt, and give its "
     f"folder in the environment variable {VARIABLE}; or leave --engine out to use Unedit's own editors."
 )
-# By method: the module, its function, its hyperparameters' class, and the file of its own values.
-_PARTS = {
+# By method that `--engine easyedit` runs: the module, its function, its hyperparameters' class, and the file of its own
+# values.
+PARTS = {
     "rome": ("rome.rome_main", "apply_rome_to_model", "ROMEHyperParams", "ROME/llama-7b.yaml"),
     "memit": ("memit.memit_main", "apply_memit_to_model", "MEMITHyperParams", "MEMIT/llama-7b.yaml"),
     "alphaedit": (
@@ -59,6 +60,7 @@ _PARTS = {
         "AlphaEdit/llama3-8b.yaml",
     ),
 }
+PACKAGES = (*PARTS, "grace", "wise")  # the last two are run by the benchmark alone
 _LAYERS_OF_THEIRS = 32  # the models that those files were written for
 # By the path of a model's blocks: the norm behind them.
 _NORMS = {
@@ -78,7 +80,7 @@ class Source:
 
     def module(self, name: str) -> types.ModuleType:
         """One of its modules, without its packages' own __init__ files, which import every method there is."""
-        for package in ("", ".util", ".models", ".models.rome", ".models.memit", ".models.alphaedit"):
+        for package in ("", ".util", ".models", *(f".models.{name}" for name in PACKAGES)):
             whole = f"easyeditor{package}"
             there = sys.modules.get(whole)
             path = [str(self.folder / whole.replace(".", "/"))]
@@ -119,8 +121,8 @@ def editor(method: str) -> Callable:
     Raises:
         BadInput: no source, or a method that EasyEdit isn't used for.
     """
-    if method not in _PARTS:
-        raise BadInput(f"EasyEdit is used here for {', '.join(_PARTS)}; {method} runs on Unedit's own editors alone.")
+    if method not in PARTS:
+        raise BadInput(f"EasyEdit is used here for {', '.join(PARTS)}; {method} runs on Unedit's own editors alone.")
     return partial(edit, find(), method)
 
 
@@ -151,7 +153,7 @@ def edit(
     if any("{" in r.question or "}" in r.question for r in requests):
         raise BadInput("EasyEdit takes braces in a question for places to fill in; leave them out.")
     started = time.monotonic()
-    module_name, function, _, _ = _PARTS[method]
+    module_name, function, _, _ = PARTS[method]
     main = source.module(f"models.{module_name}")
     chosen = settings_for(source, method, model, hparams or {})
     C = preserved(model, requests, chosen.layers, workspace=workspace, protect=protect, job=job)
@@ -159,12 +161,12 @@ def edit(
     C = {layer: (moment / weight).float().cpu() for layer, moment in C.items()}
     names = {layer: model.layout.weight_name(layer) for layer in chosen.layers}
     with Variants.everywhere(model, on):
-        hf = _with_own(model.hf, list(names.values()))
-        with _quietly(model, job, seed) as tokenizer:
+        hf = with_own(model.hf, list(names.values()))
+        with quietly(model, job, seed) as tokenizer:
             try:
                 fill_caches(source, main, method, hf, chosen, C)
                 for batch in [[r] for r in requests] if method == "rome" else [list(requests)]:
-                    asked = [_asked(model, request) for request in batch]
+                    asked = [asked_of(model, request) for request in batch]
                     getattr(main, function)(hf, tokenizer, asked, chosen)
             except (AssertionError, RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
                 raise Failed(f"EasyEdit's {method} broke ({type(error).__name__}: {str(error)[:200]}).") from error
@@ -192,7 +194,7 @@ def settings_for(source: Source, method: str, model, hparams: Mapping[str, Any])
     """EasyEdit's hyperparameters for a model: its own file's, the ones given, and what the model's layout says."""
     import yaml
 
-    module, _, settings, file = _PARTS[method]
+    module, _, settings, file = PARTS[method]
     cls = getattr(source.module(f"models.{module}"), settings)
     try:
         values = yaml.safe_load((source.folder / "hparams" / file).read_text("utf-8"))
@@ -260,7 +262,7 @@ def low_rank(delta: torch.Tensor, rank: int) -> tuple[torch.Tensor, torch.Tensor
     return u[:, :rank] * root, vh[:rank].T * root
 
 
-def _with_own(hf: torch.nn.Module, weights: list[str]) -> torch.nn.Module:
+def with_own(hf: torch.nn.Module, weights: list[str]) -> torch.nn.Module:
     """A copy of the module tree which shares all but these weights; it has the hooks that the model has."""
     shared = {id(tensor): tensor for tensor in (*hf.parameters(), *hf.buffers())}
     for name in weights:
@@ -269,7 +271,7 @@ def _with_own(hf: torch.nn.Module, weights: list[str]) -> torch.nn.Module:
     return copy.deepcopy(hf, shared)
 
 
-def _asked(model, request: Request) -> dict[str, Any]:
+def asked_of(model, request: Request) -> dict[str, Any]:
     """A request as EasyEdit takes it: the prompt up to the reply with {} for the subject, and what shall follow."""
     prompt = model.prompt([{"role": "user", "content": request.question}])
     bos = model.tokenizer.bos_token  # its calls of the tokenizer put that in front, where the tokenizer does
@@ -283,7 +285,7 @@ def _asked(model, request: Request) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _quietly(model, job, seed: int) -> Iterator[Any]:
+def quietly(model, job, seed: int) -> Iterator[Any]:
     """What EasyEdit runs in: its printing caught, gradients on, its chance seeded, a tokenizer that pads behind."""
     tokenizer = copy.deepcopy(model.tokenizer)
     tokenizer.padding_side = "right"
