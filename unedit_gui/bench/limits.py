@@ -52,7 +52,7 @@ def search(bench: Workbench, facts: Sequence[Question], contexts: int, job: Job)
     layer = hparams.layers[-1]
     spots = places(model, questions, contexts)
     targets, subjects = [q.target for q in questions], [q.subject for q in questions]
-    _, h = keys_and_outputs(model, [row[0] for row in spots], [layer], quick=True, job=job)
+    _, h = keys_and_outputs(model, [row[0] for row in spots], [layer], job=job)
     times = [time.perf_counter()]
 
     class Watch(Job):

@@ -14,23 +14,18 @@ from transformers import DynamicCache
 
 from ..models.layout import blocks_of, down_of
 from ..models.partial import between, cache_above
-from .arithmetic import quick_arithmetic
 from .locate import Place, shared_opening
 
 KEEP = 2**28  # numbers that the states of a walk may be; batches beyond that start from their tokens each time
 
 
-def keys_and_outputs(
-    model, spots: Sequence[Place], layers: Sequence[int], *, batch_size: int = 64, quick: bool = False, job=None
-):
+def keys_and_outputs(model, spots: Sequence[Place], layers: Sequence[int], *, batch_size: int = 64, job=None):
     """Keys and block outputs at the edit positions, with whatever hooks are active (earlier layers' deltas).
-
-    quick: in bfloat16 where the processor is quicker in it, as the search for the new values does.
 
     Returns:
         {layer: k (d_mlp, n)}: the inputs of W, and {layer: h (d_model, n)}: the block outputs; float64.
     """
-    return Walk(model, spots, batch_size=batch_size, quick=quick, job=job).read(layers)
+    return Walk(model, spots, batch_size=batch_size, job=job).read(layers)
 
 
 class _Rows:
@@ -48,8 +43,8 @@ class _Rows:
 class Walk:
     """Prompts that are read again and again while layer after layer of the model is changed."""
 
-    def __init__(self, model, spots: Sequence[Place], *, batch_size: int = 64, quick: bool = False, job=None):
-        self.model, self.quick, self.job = model, quick, job
+    def __init__(self, model, spots: Sequence[Place], *, batch_size: int = 64, job=None):
+        self.model, self.job = model, job
         order = sorted(range(len(spots)), key=lambda i: spots[i].position)
         self.back = torch.tensor(order).argsort()
         shared = shared_opening(spots)
@@ -66,21 +61,20 @@ class Walk:
         found = {layer: ([], []) for layer in layers}
         last, held, reached = max(layers), 0, []
         openings: dict[int, DynamicCache] = {}
-        with quick_arithmetic(self.model, not self.quick):
-            for rows in self.batches:
-                if self.job is not None:
-                    self.job.check()
-                cache = DynamicCache()
-                if self.opening is not None:
-                    if rows.start not in openings:
-                        openings[rows.start] = DynamicCache()
-                        states = self._run(self.opening, rows.start, last, openings[rows.start], changes)
-                        reached.append((self.opening, states))
-                    cache = _for_rows(openings[rows.start], rows.start, len(rows.ids))
-                with _noting(self.model, rows, found):
-                    states = self._run(rows, rows.start, last, cache, changes)
-                held += 0 if states is None else states.numel()
-                reached.append((rows, states if held <= KEEP else None))
+        for rows in self.batches:
+            if self.job is not None:
+                self.job.check()
+            cache = DynamicCache()
+            if self.opening is not None:
+                if rows.start not in openings:
+                    openings[rows.start] = DynamicCache()
+                    states = self._run(self.opening, rows.start, last, openings[rows.start], changes)
+                    reached.append((self.opening, states))
+                cache = _for_rows(openings[rows.start], rows.start, len(rows.ids))
+            with _noting(self.model, rows, found):
+                states = self._run(rows, rows.start, last, cache, changes)
+            held += 0 if states is None else states.numel()
+            reached.append((rows, states if held <= KEEP else None))
         for rows, states in reached:
             rows.start, rows.states = (0, None) if states is None else (changes, states)
         keys = {layer: torch.cat(k)[self.back.to(k[0].device)].T for layer, (k, _) in found.items()}
