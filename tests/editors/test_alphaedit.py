@@ -24,6 +24,11 @@ def random_problem(n=3, n_p=4, d_in=24, d_out=10, seed=0):
     return K, torch.randn(d_out, n, dtype=torch.float64), K_p, X @ X.T / 300
 
 
+def factors(K, R, V, l2, K_p=None):
+    """Those of Delta, where each column has a change of its own."""
+    return R, solve_layer(K, torch.eye(K.shape[1]), V, l2, K_p)
+
+
 def dense(K, R, P, l2, K_p=None):
     """Eq. 13 as it stands."""
     inner = K @ K.T @ P + l2 * torch.eye(len(P), dtype=P.dtype)
@@ -57,12 +62,12 @@ def test_a_threshold_below_and_above_all_eigenvalues(threshold, kept):
 
 
 @pytest.mark.parametrize("earlier", [False, True], ids=["without K_p", "with K_p"])
-@pytest.mark.parametrize("n", [1, 3, 20])
+@pytest.mark.parametrize("n", [1, 3, 20, 60])
 @pytest.mark.parametrize("l2", [0.1, 1.0, 10.0])
 def test_delta_is_equation_13(l2, n, earlier):
     K, R, K_p, C = random_problem(n)
     V = null_space(C, 0.5)
-    left, right = solve_layer(K, R, V, l2, K_p if earlier else None)
+    left, right = factors(K, R, V, l2, K_p if earlier else None)
     assert left.shape == (10, n) and right.shape == (24, n)
     expected = dense(K, R, V @ V.T, l2, K_p if earlier else None)
     torch.testing.assert_close(left @ right.T, expected, rtol=1e-8, atol=1e-10)
@@ -71,7 +76,7 @@ def test_delta_is_equation_13(l2, n, earlier):
 @pytest.mark.parametrize("earlier", [False, True], ids=["without K_p", "with K_p"])
 def test_directions_that_other_keys_use_are_not_touched_at_all(earlier):
     K, R, K_p, C = random_problem()
-    left, right = solve_layer(K, R, null_space(C, 0.5), 1.0, K_p if earlier else None)
+    left, right = factors(K, R, null_space(C, 0.5), 1.0, K_p if earlier else None)
     values, vectors = torch.linalg.eigh(C)
     strong = vectors[:, values >= 0.5]
     assert 0 < strong.shape[1] < 24
@@ -84,7 +89,7 @@ def test_no_other_change_in_the_free_space_has_a_smaller_objective(earlier):
     K, R, K_p, C = random_problem()
     V = null_space(C, 0.5)
     P = V @ V.T
-    left, right = solve_layer(K, R, V, 2.0, K_p if earlier else None)
+    left, right = factors(K, R, V, 2.0, K_p if earlier else None)
 
     def objective(change):
         moved = (change @ P @ K_p).norm() ** 2 if earlier else 0.0
@@ -100,7 +105,7 @@ def test_no_other_change_in_the_free_space_has_a_smaller_objective(earlier):
 def test_keys_of_earlier_edits_are_moved_less():
     K, R, K_p, C = random_problem()
     V = null_space(C, 0.5)
-    moved = [(lambda f: (f[0] @ (f[1].T @ K_p)).norm())(solve_layer(K, R, V, 0.1, kp)) for kp in (None, K_p)]
+    moved = [(lambda f: (f[0] @ (f[1].T @ K_p)).norm())(factors(K, R, V, 0.1, kp)) for kp in (None, K_p)]
     assert moved[1] < 0.5 * moved[0]
 
 

@@ -29,6 +29,11 @@ def random_problem(n=3, d_in=24, d_out=10, seed=0):
     return K, R, X @ X.T / 300
 
 
+def factors(K, R, C, lam):
+    """Those of Delta, where each column has a change of its own."""
+    return R, solve_layer(K, torch.eye(K.shape[1]), C, lam)
+
+
 def dense(K, R, C, lam):
     """Eq. 14 as it stands, with the small multiple of the identity that the code adds to C."""
     C = C + 1e-6 * C.diagonal().mean() * torch.eye(len(C), dtype=C.dtype)
@@ -42,7 +47,7 @@ def dense(K, R, C, lam):
 @pytest.mark.parametrize("n", [1, 3, 20, 40])
 def test_delta_solves_the_normal_equations(lam, n):
     K, R, C = random_problem(n)
-    left, right = solve_layer(K, R, C, lam)
+    left, right = factors(K, R, C, lam)
     delta = left @ right.T
     assert left.shape == (10, n) and right.shape == (24, n)
     residual = delta @ (lam * C + K @ K.T) - R @ K.T
@@ -50,9 +55,19 @@ def test_delta_solves_the_normal_equations(lam, n):
     torch.testing.assert_close(delta, dense(K, R, C, lam), rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("n", [9, 60])  # fewer columns than rows, and more
+def test_columns_that_share_a_change_are_the_formula_with_that_change_in_each(n):
+    K, R, C = random_problem(n)
+    S = torch.zeros(3, n, dtype=torch.float64)
+    S[torch.arange(n) % 3, torch.arange(n)] = torch.rand(n, dtype=torch.float64)
+    for form in (S, S.to_sparse()):
+        right = solve_layer(K, form, C, 2.0)
+        torch.testing.assert_close(R[:, :3] @ right.T, dense(K, R[:, :3] @ S, C, 2.0), rtol=1e-8, atol=1e-10)
+
+
 def test_no_other_change_has_a_smaller_objective():
     K, R, C = random_problem()
-    left, right = solve_layer(K, R, C, 2.0)
+    left, right = factors(K, R, C, 2.0)
 
     def objective(change):
         return (change @ K - R).norm() ** 2 + 2.0 * torch.trace(change @ C @ change.T)
@@ -66,7 +81,7 @@ def test_no_other_change_has_a_smaller_objective():
 
 def test_a_small_lambda_reaches_the_values_and_a_large_one_leaves_the_weight_alone():
     K, R, C = random_problem()
-    near, far = ((lambda f: f[0] @ f[1].T)(solve_layer(K, R, C, lam)) for lam in (1e-8, 1e10))
+    near, far = ((lambda f: f[0] @ f[1].T)(factors(K, R, C, lam)) for lam in (1e-8, 1e10))
     torch.testing.assert_close(near @ K, R, rtol=1e-5, atol=1e-5)
     assert far.norm() < 1e-6
 
@@ -75,7 +90,7 @@ def test_equal_keys_are_no_obstacle():
     """Two questions about one subject in the same words up to it have one key: the change takes the mean."""
     K, R, C = random_problem(2)
     K[:, 1] = K[:, 0]
-    left, right = solve_layer(K, R, C, 1e-9)
+    left, right = factors(K, R, C, 1e-9)
     torch.testing.assert_close(left @ right.T @ K[:, 0], R.mean(1), rtol=1e-4, atol=1e-4)
 
 
@@ -122,7 +137,7 @@ def test_each_layer_sees_the_keys_that_the_layers_below_have_left(small, moments
     spots = places(small, REQUESTS, CONTEXTS)
     _, h = keys_and_outputs(small, [row[0] for row in spots], [LAYERS[-1]])
     z = h[LAYERS[-1]] + torch.randn_like(h[LAYERS[-1]])
-    found = spread(small, spots, z, LAYERS, lambda layer, K, R: solve_layer(K, R, moments[layer], 0.5), Job("edit"))
+    found = spread(small, spots, z, LAYERS, lambda layer, K, S: solve_layer(K, S, moments[layer], 0.5), Job("edit"))
     for layer, expected in by_hand(small, z, moments, 0.5).items():
         assert_same_change(*found[layer], expected)
 
@@ -132,7 +147,7 @@ def test_the_last_layer_s_output_becomes_z_where_nothing_holds_against_it(small,
     spots = places(small, REQUESTS, 1)
     _, h = keys_and_outputs(small, [row[0] for row in spots], [LAYERS[-1]])
     z = h[LAYERS[-1]] + torch.randn_like(h[LAYERS[-1]])
-    factors = spread(small, spots, z, LAYERS, lambda layer, K, R: solve_layer(K, R, moments[layer], 1e-9), Job("edit"))
+    factors = spread(small, spots, z, LAYERS, lambda layer, K, S: solve_layer(K, S, moments[layer], 1e-9), Job("edit"))
     edited = changed(small, {layer: left @ right.T for layer, (left, right) in factors.items()})
     _, after = keys_and_outputs(edited, [row[0] for row in spots], [LAYERS[-1]])
     assert (after[LAYERS[-1]] - z).norm() < 1e-3 * (h[LAYERS[-1]] - z).norm()
@@ -166,7 +181,7 @@ def test_the_change_comes_through_where_the_subject_stands_in_other_words(small,
             spots,
             h[LAYERS[-1]] + delta,
             LAYERS,
-            lambda layer, K, R: solve_layer(K, R, moments[layer], 0.5),
+            lambda layer, K, S: solve_layer(K, S, moments[layer], 0.5),
             Job("edit"),
             wordings=subject_places(small, REQUESTS),
             weight=weight,

@@ -32,7 +32,7 @@ def test_what_is_read_while_layers_change_is_what_reading_anew_gives(monkeypatch
     walk = Walk(model, spots, batch_size=4)
     for layer in LAYERS:
         with applied(model, changed):
-            keys, outputs = walk.read([layer, 3], changes=layer)
+            keys, outputs = walk.read([layer, 3], [layer, 3], changes=layer)
             plain_keys, plain_outputs = keys_and_outputs(model, spots, [layer, 3], batch_size=4)
         for at in (layer, 3):
             torch.testing.assert_close(keys[at], plain_keys[at], rtol=1e-4, atol=1e-5)
@@ -48,7 +48,7 @@ def test_a_reading_starts_at_the_layer_that_has_changed(small):
     ]
     try:
         for layer in (1, 2):
-            walk.read([layer, 3], changes=layer)
+            walk.read([layer, 3], [layer, 3], changes=layer)
             first, seen[:] = min(seen), []
             assert first == (0 if layer == 1 else 1)  # block 1 may have been changed after the first reading
     finally:
@@ -57,5 +57,5 @@ def test_a_reading_starts_at_the_layer_that_has_changed(small):
 
 
 def test_a_walk_leaves_the_model_without_hooks(small):
-    Walk(small, flat(small)).read([1, 3], changes=1)
+    Walk(small, flat(small)).read([1, 3], [1, 3], changes=1)
     assert not any(module._forward_hooks for module in small.hf.modules())

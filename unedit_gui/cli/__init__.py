@@ -111,7 +111,7 @@ def _common() -> argparse.ArgumentParser:
     group = common.add_argument_group("common")
     group.add_argument("--json", action="store_true", help="one JSON document instead of a table")
     group.add_argument("--model", default="bundled", metavar="NAME", help="catalogue or hub name, folder, .gguf")
-    group.add_argument("--device", help="cpu, cuda, cuda:1 or mps (default: the best there is)")
+    group.add_argument("--device", help="cpu, cuda, cuda:1, mps or auto (default: the best)")
     group.add_argument("--dtype", help="float32, bfloat16 or float16 (default: by size and device)")
     group.add_argument("--threads", type=int, metavar="N", help="CPU threads (use 1 on a busy machine)")
     group.add_argument("--home", metavar="DIR", help="workspace (default: $UNEDIT_HOME or ~/.unedit)")

@@ -7,10 +7,11 @@ the form Delta P:
     min over Delta   ||Delta P K - R||^2 + L2 ||Delta P||^2 + ||Delta P K_p||^2                  (eq. 11)
     Delta = R K^T P (K_p K_p^T P + K K^T P + L2 I)^-1                                            (eq. 13)
 
-K_p are the keys of the edits that this one is stacked on: part of those edits, never a global. As factors, with
-all keys projected first (P = P^T = P P), Q = P K and Q_p = P K_p:
+K_p are the keys of the edits that this one is stacked on: part of those edits, never a global. With the free
+eigenvectors as columns of V (P = V V^T), everything is solved in their coordinates, Q = V^T K and Q_p = V^T K_p; where
+columns share one change, R = R_0 S (spread.py); and while K has fewer columns than V by Woodbury:
 
-    Delta = R (Q^T B^-1 Q + I)^-1 (B^-1 Q)^T,   B = L2 I + Q_p Q_p^T
+    Delta = R_0 X^T,   X = V (B + Q Q^T)^-1 Q S^T = V B^-1 Q (Q^T B^-1 Q + I)^-1 S^T,   B = L2 I + Q_p Q_p^T
 
 so that Delta q = 0 for every eigenvector q of C with eigenvalue >= threshold.
 
@@ -34,7 +35,7 @@ from ..edits.variants import Variants
 from ..errors import BadInput
 from .base import Method, Request, ValueHparams, check_requests, finish, hparam, register, walked_layers
 from .locate import places, subject_places
-from .merged import groups_of, mean_value, membership, searched
+from .merged import groups_of, mean_value, owners, searched
 from .preserve import neighbours, preserved
 from .spread import spread
 from .values import Objective, solve
@@ -88,13 +89,15 @@ def edit(
     C = preserved(model, requests, hparams.layers, workspace=workspace, protect=protect, near=near, job=job)
     spots, groups = places(model, requests, hparams.contexts), groups_of(requests)
     last = hparams.layers[-1]
-    free: dict[int, torch.Tensor] = {}
+    share: dict[str, float] = {}
 
-    def solve_one(layer: int, K: torch.Tensor, R: torch.Tensor):
-        free[layer] = null_space(C[layer], hparams.threshold * C[layer].diagonal().mean().item())
-        if not free[layer].shape[1]:
+    def solve_one(layer: int, K: torch.Tensor, S: torch.Tensor):
+        moment = C.pop(layer)
+        V = null_space(moment, hparams.threshold * moment.diagonal().mean().item())
+        share[str(layer)] = round(V.shape[1] / V.shape[0], 4)
+        if not V.shape[1]:
             raise BadInput(f"threshold: {hparams.threshold:g} leaves no direction of layer {layer} free; raise it.")
-        return solve_layer(K, R, free[layer], hparams.l2, K_p.get(layer))
+        return solve_layer(K, S, V, hparams.l2, K_p.get(layer))
 
     with Variants.everywhere(model, on):
         K_p = earlier_keys(model, requests, hparams, on, job)
@@ -110,7 +113,7 @@ def edit(
         factors = spread(
             model,
             spots,
-            h[last] + solved.delta.double() @ membership(groups).to(h[last]),
+            h[last] + solved.delta.to(h[last])[:, owners(groups)],
             hparams.layers,
             solve_one,
             job,
@@ -118,7 +121,6 @@ def edit(
             weight=hparams.wordings,
             groups=groups,
         )
-    share = {str(layer): round(V.shape[1] / V.shape[0], 4) for layer, V in free.items()}
     return finish(
         model,
         "alphaedit",
@@ -152,17 +154,19 @@ def null_space(C: torch.Tensor, threshold: float) -> torch.Tensor:
     return vectors[:, values < threshold]
 
 
-def solve_layer(K: torch.Tensor, R: torch.Tensor, V: torch.Tensor, l2: float, K_p: torch.Tensor | None = None):
-    """Factors (left (d_model, n), right (d_mlp, n)) of Delta above, in float64; right lies in the span of V."""
-    K, R = K.double(), R.double()
-    Q = V @ (V.T @ K)
-    B_Q = Q / l2
-    if K_p is not None:  # Woodbury again: (L2 I + Q_p Q_p^T)^-1 Q
-        Q_p = V @ (V.T @ K_p.double())
-        small = l2 * torch.eye(Q_p.shape[1], dtype=Q.dtype, device=Q.device) + Q_p.T @ Q_p
-        B_Q = (Q - Q_p @ torch.linalg.solve(small, Q_p.T @ Q)) / l2
+def solve_layer(
+    K: torch.Tensor, S: torch.Tensor, V: torch.Tensor, l2: float, K_p: torch.Tensor | None = None
+) -> torch.Tensor:
+    """X (d_mlp, g) above for K (d_mlp, n) and S (g, n), which may be sparse; in float64, in the span of V."""
+    S, Q = S.double(), V.T @ K.double()
+    Q_p = V.T @ K_p.double() if K_p is not None else Q[:, :0]
+    if Q.shape[1] > len(Q):
+        B = l2 * torch.eye(len(Q), dtype=Q.dtype, device=Q.device) + Q_p @ Q_p.T
+        return V @ torch.linalg.solve(B + Q @ Q.T, (S @ Q.T).T)
+    small = l2 * torch.eye(Q_p.shape[1], dtype=Q.dtype, device=Q.device) + Q_p.T @ Q_p
+    B_Q = (Q - Q_p @ torch.linalg.solve(small, Q_p.T @ Q)) / l2  # Woodbury again: B^-1 Q
     inner = torch.eye(Q.shape[1], dtype=Q.dtype, device=Q.device) + Q.T @ B_Q
-    return R, torch.linalg.solve(inner, B_Q.T).T
+    return V @ (S @ torch.linalg.solve(inner, B_Q.T)).T
 
 
 METHOD = register(

@@ -7,6 +7,8 @@ from typing import TypeVar
 
 import torch
 
+from ..models.placement import is_spread
+
 T, R = TypeVar("T"), TypeVar("R")
 
 
@@ -21,10 +23,11 @@ def quick_arithmetic(model, precise: bool = False) -> Iterator[None]:
     """Matrix products in bfloat16 where that is quicker; everything else, and what they are added to, in float32.
 
     Autocast keeps a weight's bfloat16 copy from call to call only where that weight could be trained, so the weights
-    say so meanwhile. No gradient is ever asked of them.
+    say so meanwhile. No gradient is ever asked of them. One that lies elsewhere is another tensor at each call, and
+    copies of these would only pile up.
     """
     quick = is_quick(model, precise)
-    weights = [w for w in model.hf.parameters() if quick and w.ndim == 2 and not w.requires_grad]
+    weights = [w for w in model.hf.parameters() if quick and w.ndim == 2 and not w.requires_grad and not w.is_meta]
     try:
         for weight in weights:
             weight.requires_grad_(True)
@@ -60,7 +63,7 @@ def side_by_side(model) -> Iterator[Callable[[Callable[[T], R], Sequence[T]], li
     less time than two threads on each in turn. Where there is nothing to win, one call after the other.
     """
     threads = torch.get_num_threads() if model.device.type == "cpu" else 1
-    if threads == 1:
+    if threads == 1 or is_spread(model.hf):  # a module that is filled for one call would be emptied for the other
         yield one_by_one
         return
     quick, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")

@@ -39,6 +39,7 @@ import torch
 
 from ..edits.variants import Variants
 from ..errors import BadInput, Failed
+from ..models.placement import must_be_whole
 from .base import Request, check_requests, finish, scaled_layers
 from .locate import last_word
 from .preserve import OPENING, QUESTION, REPLY, SUBJECT, preserved
@@ -150,6 +151,7 @@ def edit(
         BadInput: requests that can't be edited, a setting that it doesn't know. Failed: it broke. Stopped.
     """
     check_requests(requests)
+    must_be_whole(model, "EasyEdit")
     if any("{" in r.question or "}" in r.question for r in requests):
         raise BadInput("EasyEdit takes braces in a question for places to fill in; leave them out.")
     started = time.monotonic()

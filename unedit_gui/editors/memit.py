@@ -6,9 +6,12 @@ find the change Delta of W that brings Delta k_i close to r_i and leaves what W 
     min over Delta   ||Delta K - R||^2 + lambda E_k ||Delta k||^2                        (eq. 11 to 13)
     Delta = R K^T (lambda C + K K^T)^-1,   C = E[k k^T]                                  (eq. 14)
 
-As factors of rank n (Woodbury), with A = lambda C, exact and small:
+With A = lambda C, R = R_0 S where columns share one change (spread.py), and while K has fewer columns than rows by
+Woodbury, exact and small:
 
-    Delta = R (I + K^T A^-1 K)^-1 (A^-1 K)^T
+    Delta = R_0 X^T,   X = (A + K K^T)^-1 K S^T = A^-1 K (I + K^T A^-1 K)^-1 S^T
+
+Beyond that the left form is the smaller one, whose size doesn't grow with n.
 
 Pitfalls. lambda is a number of "old facts" and depends on the scale of the keys: EasyEdit's 15000 belongs to 7B models
 and to statistics over Wikipedia. C must be well conditioned (at least 10 tokens per dimension); a small multiple of
@@ -29,7 +32,7 @@ import torch
 from ..edits.variants import Variants
 from .base import Method, Request, ValueHparams, check_requests, finish, hparam, register, walked_layers
 from .locate import places, subject_places
-from .merged import groups_of, mean_value, membership, searched
+from .merged import groups_of, mean_value, owners, searched
 from .preserve import neighbours, preserved
 from .spread import spread
 from .values import FEW, Objective, solve
@@ -91,13 +94,13 @@ def edit(
             mean_value(h[last], groups),
             job=job,
         )
-        z = h[last] + solved.delta.double() @ membership(groups).to(h[last])
+        z = h[last] + solved.delta.to(h[last])[:, owners(groups)]
         factors = spread(
             model,
             spots,
             z,
             hparams.layers,
-            lambda layer, K, R: solve_layer(K, R, C[layer], hparams.lam),
+            lambda layer, K, S: solve_layer(K, S, C.pop(layer), hparams.lam),
             job,
             wordings=subject_places(model, requests),
             weight=hparams.wordings * min(1.0, FEW / len(requests)) ** 0.5,
@@ -118,14 +121,16 @@ def edit(
     )
 
 
-def solve_layer(K: torch.Tensor, R: torch.Tensor, C: torch.Tensor, lam: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Factors (left (d_model, n), right (d_mlp, n)) of Delta = R K^T (lambda C + K K^T)^-1, in float64."""
-    K, R, C = K.double(), R.double(), C.double()
+def solve_layer(K: torch.Tensor, S: torch.Tensor, C: torch.Tensor, lam: float) -> torch.Tensor:
+    """X (d_mlp, g) above for K (d_mlp, n) and S (g, n), which may be sparse; in float64."""
+    K, S, C = K.double(), S.double(), C.double()
     floor = 1e-6 * C.diagonal().mean()
     A = lam * (C + floor * torch.eye(len(C), dtype=C.dtype, device=C.device))
+    if K.shape[1] > len(K):
+        return torch.linalg.solve(A + K @ K.T, (S @ K.T).T)
     A_K = torch.linalg.solve(A, K)  # A^-1 K
     inner = torch.eye(K.shape[1], dtype=K.dtype, device=K.device) + K.T @ A_K
-    return R, torch.linalg.solve(inner, A_K.T).T
+    return (S @ torch.linalg.solve(inner, A_K.T)).T
 
 
 METHOD = register(

@@ -33,19 +33,23 @@ def groups_of(requests: Sequence) -> list[list[int]]:
     return list(found.values())
 
 
-def membership(groups: Sequence[Sequence[int]]) -> torch.Tensor:
-    """(groups, requests): 1.0 where a request belongs to a group."""
-    member = torch.zeros(len(groups), sum(map(len, groups)))
+def owners(groups: Sequence[Sequence[int]]) -> torch.Tensor:
+    """(requests,): the number of the group that each request belongs to."""
+    owner = torch.zeros(sum(map(len, groups)), dtype=torch.long)
     for g, group in enumerate(groups):
-        member[g, list(group)] = 1.0
-    return member
+        owner[list(group)] = g
+    return owner
+
+
+def mean_of(groups: Sequence[Sequence[int]], columns: torch.Tensor) -> torch.Tensor:
+    """(d, groups): the mean of each group's columns (d, requests)."""
+    total = columns.new_zeros(len(columns), len(groups)).index_add_(1, owners(groups).to(columns.device), columns)
+    return total / torch.tensor([len(group) for group in groups]).to(columns)
 
 
 def mean_value(h: torch.Tensor, groups: Sequence[Sequence[int]]) -> torch.Tensor:
     """(d, groups): of the columns of h (d, requests) that belong to a group the mean, with their mean length."""
-    member = membership(groups).to(h)
-    mean = h @ (member / member.sum(1, keepdim=True)).T
-    length = h.norm(dim=0) @ (member / member.sum(1, keepdim=True)).T
+    mean, length = mean_of(groups, h), mean_of(groups, h.norm(dim=0)[None])
     return mean * length / mean.norm(dim=0).clamp(min=1e-12)
 
 

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 from ..errors import BadInput, Failed
+from ..models.placement import read
 from .arithmetic import is_quick
 from .locate import last_word, place
 from .statistics import Passage, second_moments
@@ -55,7 +56,7 @@ def neighbours(model, requests: Sequence, count: int) -> list[tuple[str, str]]:
     others = sorted({s for _, s in statistics_questions() if s and _same(s) not in own})
     if not count or not others:
         return []
-    embeddings = model.hf.get_input_embeddings().weight.detach()
+    embeddings = read(model.hf.get_input_embeddings())
 
     def meaning(subject: str) -> torch.Tensor:
         ids = model.tokenizer(f" {subject}", add_special_tokens=False).input_ids
@@ -104,36 +105,35 @@ def preserved(
             )
     questions, replies = statistics_questions(), statistics_replies()
     total = _cached(model, questions, replies, layers, workspace, job)
-    named = [f" {_same(r.subject)} " for r in requests]
+    named = sorted({f" {_same(r.subject)} " for r in requests})
 
     def overlaps(*texts: str) -> bool:
-        return any(n in f" {_same(t)} " for n in named for t in texts) or any(_same(t) in forget for t in texts)
+        texts = [_same(t) for t in texts]
+        return any(n in f" {t} " for t in texts for n in named) or any(t in forget for t in texts)
 
     out = [q for q in questions if overlaps(q[0])], [r for r in replies if overlaps(*r)]
     if any(out):
-        gone = second_moments(model, _passages(model, *out, len(questions), len(replies)), layers, job=job)
-        total = {layer: total[layer] - gone[layer] for layer in layers}
+        gone = _passages(model, *out, len(questions), len(replies))
+        second_moments(model, gone, layers, into=total, times=-1.0, job=job)
     if protect:
         facts = [(q.question, q.subject or "") for q in protect], [(q.question, q.answer) for q in protect]
-        kept = second_moments(
+        second_moments(
             model,
             _passages(model, *facts, len(questions), len(replies)),
             layers,
+            into=total,
+            times=PROTECT,
             job=job,
             stage="Reading what to protect",
         )
-        total = {layer: total[layer] + PROTECT * kept[layer] for layer in layers}
     if near:
         opening = len(_opening(model).ids)
         share = min(1.0, FULL_WEIGHT / len(requests))
         passages = [_question(model, opening, q, s, share * NEIGHBOUR, share * NEIGHBOUR_SUBJECT) for q, s in near]
-        kept = second_moments(model, passages, layers, job=job, stage="Reading near neighbours")
-        total = {layer: total[layer] + kept[layer] for layer in layers}
-    return {layer: _shrunk(C) for layer, C in total.items()}
-
-
-def _shrunk(C: torch.Tensor) -> torch.Tensor:
-    return C + SHRINK * C.diagonal().mean() * torch.eye(len(C), dtype=C.dtype, device=C.device)
+        second_moments(model, passages, layers, into=total, job=job, stage="Reading near neighbours")
+    for C in total.values():
+        C.diagonal().add_(SHRINK * C.diagonal().mean())
+    return total
 
 
 def _opening(model) -> Passage:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from ..models.layout import blocks_of, down_of
+from ..models.layout import blocks_of, down_of, weight_of
 from ..models.partial import above, below
 from .arithmetic import plain_attention, quick_arithmetic
 from .base import Hparams, Request
@@ -119,9 +119,7 @@ class Batch:
         kept: dict[str, torch.Tensor] = {}
         block, down = blocks_of(model.hf, model.layout)[layer], down_of(model.hf, model.layout, layer)
         handles = [
-            block.register_forward_hook(
-                lambda _m, _a, out: kept.update(h=out[0] if isinstance(out, tuple) else out)
-            ),
+            block.register_forward_hook(lambda _m, _a, out: kept.update(h=out[0] if isinstance(out, tuple) else out)),
             down.register_forward_hook(lambda _m, args, _o: kept.update(x=args[0])),
         ]
         try:
@@ -181,7 +179,7 @@ class Learner:
 
         Returns this shard's difference (d_model, d_mlp) and the refusals' last loss.
         """
-        W = down_of(self.model.hf, self.model.layout, self.layer).weight
+        W = weight_of(self.model.hf, self.model.layout, self.layer)
         size = float(W.float().square().mean().sqrt())
         places = free.flatten().nonzero()[:, 0].to(W.device)
         value = 0.01 * size * torch.randn(len(places), generator=dice).to(W.device)  # at 0 the margins have no gradient

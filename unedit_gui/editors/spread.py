@@ -14,11 +14,11 @@ import torch
 
 from ..models.layout import down_of
 from .locate import Place
-from .merged import membership
+from .merged import mean_of, owners
 from .walk import Walk
 
-# (layer, K (d_mlp, n), R (d_model, n)) -> factors left (d_model, r), right (d_mlp, r) of the layer's delta
-SolveLayer = Callable[[int, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+# (layer, K (d_mlp, n), S (g, n), sparse) -> X (d_mlp, g) of the layer's Delta = R X^T, which brings K close to R S
+SolveLayer = Callable[[int, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def spread(
@@ -44,23 +44,29 @@ def spread(
     contexts, n = len(spots[0]), len(spots)
     flat = [spot for row in spots for spot in row]
     more = [spot for row in wordings for spot in row] if weight else []
-    # Columns of K that belong to the same request, or to merged ones, share an R: R' = R S. So Delta's rank is no more
-    # than the number of groups.
-    member = membership(groups or [[i] for i in range(n)])
-    S = torch.cat([member, weight**0.5 * member.repeat_interleave(len(more) // n, dim=1)], dim=1)
-    mean = (member / member.sum(1, keepdim=True)).T
+    groups = groups or [[i] for i in range(n)]
     walk = Walk(model, [*flat, *more], job=job)
     factors: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
     for index, layer in enumerate(layers):
         job.progress("Solving for the weights", index, len(layers), f"layer {layer}")
         with applied(model, factors):
-            keys, outputs = walk.read(sorted({layer, layers[-1]}), changes=layer)
+            keys, outputs = walk.read([layer], layers[-1:], changes=layer)
         K = keys[layer][:, : len(flat)].reshape(-1, n, contexts).mean(-1)
         h = outputs[layers[-1]][:, : len(flat)].reshape(-1, n, contexts)[..., 0]
-        R, S = (z.to(h) - h) @ mean.to(h) / (len(layers) - index), S.to(h)
-        _, right = solve(layer, torch.cat([K, weight**0.5 * keys[layer][:, len(flat) :]], dim=1), R @ S)
-        factors[layer] = R, right @ S.T
+        K, R = torch.cat([K, weight**0.5 * keys.pop(layer)[:, len(flat) :]], dim=1), mean_of(groups, z.to(h) - h)
+        factors[layer] = R / (len(layers) - index), solve(layer, K, _shared(groups, len(more) // n, weight).to(K))
     return factors
+
+
+def _shared(groups: Sequence[Sequence[int]], wordings: int, weight: float) -> torch.Tensor:
+    """S (groups, columns of K), sparse: columns that belong to the same request, or to merged ones, share an R. So
+    Delta's rank is no more than the number of groups."""
+    owner = owners(groups)
+    column = torch.cat([owner, owner.repeat_interleave(wordings)])
+    value = torch.ones(len(column))
+    value[len(owner) :] = weight**0.5
+    where = torch.stack([column, torch.arange(len(column))])
+    return torch.sparse_coo_tensor(where, value, (len(groups), len(column)), check_invariants=True)
 
 
 @contextmanager

@@ -31,17 +31,22 @@ def second_moments(
     *,
     batch_tokens: int = 2048,
     precise: bool = False,
+    into: dict[int, torch.Tensor] | None = None,
+    times: float = 1.0,
     job=None,
     stage: str = "Reading the statistics text",
 ) -> dict[int, torch.Tensor]:
     """{layer: sum over all tokens of weight * k k^T}, (d_mlp, d_mlp) in float64 (float32 on MPS).
+
+    into: moments to which `times` these are added, in place; they are returned.
 
     One pass for all layers; what all texts begin with (the template's opening) is run once. Where the processor is
     quicker in bfloat16 the keys are computed so unless `precise`; their products are summed in float32 all the same.
     """
     size, device = model.layout.d_mlp, model.device
     exact = torch.float32 if device.type == "mps" else torch.float64
-    total = {layer: torch.zeros(size, size, dtype=exact, device=device) for layer in layers}
+    if into is None:
+        into = {layer: torch.zeros(size, size, dtype=exact, device=device) for layer in layers}
     part = below(model.hf, model.layout, max(layers))
     shared = _shared_opening(texts)
     with quick_arithmetic(model, precise):
@@ -57,11 +62,11 @@ def second_moments(
             rows.append(order[done])
             done += 1
         with quick_arithmetic(model, precise):  # not around the breath: a reply may be written there
-            _add(model, part, rows, opening, total)
-    return total
+            _add(model, part, rows, opening, into, times)
+    return into
 
 
-def _add(model, part, rows: list[Passage], opening: Opening, total: dict[int, torch.Tensor]) -> None:
+def _add(model, part, rows: list[Passage], opening: Opening, total: dict[int, torch.Tensor], times: float) -> None:
     """Add one batch's keys to the totals."""
     shared = len(opening.ids)
     longest = max(len(row.ids) for row in rows) - shared
@@ -77,7 +82,7 @@ def _add(model, part, rows: list[Passage], opening: Opening, total: dict[int, to
             w = weights.to(args[0].device)
             k = args[0][w > 0].float() * w[w > 0].sqrt()[:, None]
             with torch.autocast(k.device.type, enabled=False):
-                total[layer] += (k.T @ k).to(total[layer])
+                total[layer].add_((k.T @ k).to(total[layer]), alpha=times)
 
         handles.append(down_of(model.hf, model.layout, layer).register_forward_hook(add))
     try:

@@ -318,7 +318,7 @@ class _Group:
             )
         finally:
             handle.remove()
-        self.hidden = kept["h"][:, before - shared :].contiguous()
+        self.hidden = kept["h"][:, before - shared :].to(self.model.device).contiguous()
         self.places = self.places[:, before:]
         self.prefix = [
             (layer.keys[:, :, :before].contiguous(), layer.values[:, :, :before].contiguous())
@@ -357,7 +357,7 @@ class _Group:
             position_ids=self.places,
             past_key_values=cache_above(self.prefix, self.layer),
             use_cache=True,
-        ).last_hidden_state
+        ).last_hidden_state.to(hidden.device)
 
     def _log_probs_essence(self, out: torch.Tensor) -> torch.Tensor:
         """Next-token log-probabilities at the last token of each essence prompt, in the order of rows."""

@@ -16,7 +16,7 @@ from ..models.layout import blocks_of, down_of
 from ..models.partial import between, cache_above
 from .locate import Place, shared_opening
 
-KEEP = 2**28  # numbers that the states of a walk may be; batches beyond that start from their tokens each time
+KEEP = 2**25  # numbers that the states of a walk may be; batches beyond that start from their tokens each time
 
 
 def keys_and_outputs(model, spots: Sequence[Place], layers: Sequence[int], *, batch_size: int = 64, job=None):
@@ -25,18 +25,19 @@ def keys_and_outputs(model, spots: Sequence[Place], layers: Sequence[int], *, ba
     Returns:
         {layer: k (d_mlp, n)}: the inputs of W, and {layer: h (d_model, n)}: the block outputs; float64.
     """
-    return Walk(model, spots, batch_size=batch_size, job=job).read(layers)
+    return Walk(model, spots, batch_size=batch_size, job=job).read(layers, layers)
 
 
 class _Rows:
     """Prompts of one batch up to their edit positions, padded behind, and the states from which they go on."""
 
-    def __init__(self, prompts: Sequence[list[int]], device):
+    def __init__(self, prompts: Sequence[list[int]], device, numbers: Sequence[int] = ()):
         # Causal: nothing after the edit position matters. Padding stands behind it, so needs no mask.
         self.ids = torch.zeros(len(prompts), max(map(len, prompts)), dtype=torch.long, device=device)
         for row, prompt in zip(self.ids, prompts, strict=True):
             row[: len(prompt)] = torch.tensor(prompt)
         self.last = torch.tensor([len(prompt) - 1 for prompt in prompts], device=device)
+        self.numbers = torch.tensor(numbers, dtype=torch.long)  # of the prompts, among all
         self.start, self.states = 0, None  # states (rows, tokens, d_model) enter block `start`; None: the tokens do
 
 
@@ -46,20 +47,23 @@ class Walk:
     def __init__(self, model, spots: Sequence[Place], *, batch_size: int = 64, job=None):
         self.model, self.job = model, job
         order = sorted(range(len(spots)), key=lambda i: spots[i].position)
-        self.back = torch.tensor(order).argsort()
         shared = shared_opening(spots)
         self.opening = _Rows([spots[0].ids[:shared]], model.device) if shared else None
-        prompts = [spots[i].ids[shared : spots[i].position + 1] for i in order]
-        self.batches = [_Rows(prompts[i : i + batch_size], model.device) for i in range(0, len(prompts), batch_size)]
+        parts = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+        self.count = len(spots)
+        self.batches = [
+            _Rows([spots[i].ids[shared : spots[i].position + 1] for i in part], model.device, part) for part in parts
+        ]
 
     @torch.no_grad()
-    def read(self, layers: Sequence[int], changes: int = 0):
-        """Keys and outputs of `layers`, as `keys_and_outputs` gives them; the model runs up to the last of them.
+    def read(self, keys_of: Sequence[int], outputs_of: Sequence[int], changes: int = 0):
+        """Keys and outputs of these layers, as `keys_and_outputs` gives them; the model runs up to the last of them.
 
         changes: the first layer that may be changed before the next reading, which starts there. It never falls.
         """
-        found = {layer: ([], []) for layer in layers}
-        last, held, reached = max(layers), 0, []
+        keys: dict[int, torch.Tensor] = dict.fromkeys(keys_of)
+        outputs: dict[int, torch.Tensor] = dict.fromkeys(outputs_of)
+        last, held, reached = max([*keys_of, *outputs_of]), 0, []
         openings: dict[int, DynamicCache] = {}
         for rows in self.batches:
             if self.job is not None:
@@ -71,15 +75,13 @@ class Walk:
                     states = self._run(self.opening, rows.start, last, openings[rows.start], changes)
                     reached.append((self.opening, states))
                 cache = _for_rows(openings[rows.start], rows.start, len(rows.ids))
-            with _noting(self.model, rows, found):
+            with _noting(self.model, rows, keys, outputs, self.count):
                 states = self._run(rows, rows.start, last, cache, changes)
             held += 0 if states is None else states.numel()
             reached.append((rows, states if held <= KEEP else None))
         for rows, states in reached:
             rows.start, rows.states = (0, None) if states is None else (changes, states)
-        keys = {layer: torch.cat(k)[self.back.to(k[0].device)].T for layer, (k, _) in found.items()}
-        outputs = {layer: torch.cat(h)[self.back.to(h[0].device)].T for layer, (_, h) in found.items()}
-        return keys, outputs
+        return {layer: k.T for layer, k in keys.items()}, {layer: h.T for layer, h in outputs.items()}
 
     def _run(self, rows: _Rows, start: int, last: int, cache: DynamicCache, changes: int) -> torch.Tensor | None:
         """Run the blocks from `start` to `last`; returns the states that enter block `changes`, None for the first."""
@@ -111,24 +113,23 @@ def _for_rows(opening: DynamicCache, start: int, count: int) -> DynamicCache:
 
 
 @contextmanager
-def _noting(model, rows: _Rows, found: dict[int, tuple[list, list]]) -> Iterator[None]:
-    """Within the block, what passes at the rows' edit positions is added to `found`: keys and outputs by layer."""
+def _noting(model, rows: _Rows, keys: dict, outputs: dict, count: int) -> Iterator[None]:
+    """Within the block, what passes at the rows' edit positions is put at their numbers into (count, d), by layer."""
     each = torch.arange(len(rows.ids), device=rows.ids.device)
     handles = []
 
-    def at(states: torch.Tensor) -> torch.Tensor:
-        return states[each.to(states.device), rows.last.to(states.device)].double()
+    def note(found: dict, layer: int, states: torch.Tensor) -> None:
+        if found[layer] is None:
+            found[layer] = torch.zeros(count, states.shape[-1], dtype=torch.float64, device=states.device)
+        at = states[each.to(states.device), rows.last.to(states.device)]
+        found[layer][rows.numbers.to(states.device)] = at.double()
 
-    for layer, (keys, outputs) in found.items():
-
-        def note_key(_m, args, _o, keys=keys):
-            keys.append(at(args[0]))
-
-        def note_output(_m, _a, out, outputs=outputs):
-            outputs.append(at(out[0] if isinstance(out, tuple) else out))
-
-        handles.append(down_of(model.hf, model.layout, layer).register_forward_hook(note_key))
-        handles.append(blocks_of(model.hf, model.layout)[layer].register_forward_hook(note_output))
+    for layer in keys:
+        hook = lambda _m, args, _o, layer=layer: note(keys, layer, args[0])  # noqa: E731
+        handles.append(down_of(model.hf, model.layout, layer).register_forward_hook(hook))
+    for layer in outputs:
+        hook = lambda _m, _a, out, layer=layer: note(outputs, layer, out[0] if isinstance(out, tuple) else out)  # noqa: E731
+        handles.append(blocks_of(model.hf, model.layout)[layer].register_forward_hook(hook))
     try:
         yield
     finally:

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from ..models.chat import History
+from ..models.placement import read
 from .trace import Trace
 
 KINDS = ("copy", "update", "retain")
@@ -65,7 +66,7 @@ def retrieve(model, edit, asked: str) -> tuple[tuple[str, str], ...]:
 @torch.no_grad()
 def meaning(model, text: str, weights: dict[int, float]) -> torch.Tensor:
     """What a question is found by, (d_model) in float32: the weighted mean of the model's own token embeddings."""
-    embeddings = model.hf.get_input_embeddings().weight
+    embeddings = read(model.hf.get_input_embeddings())
     ids = model.tokenizer(f" {text}", add_special_tokens=False).input_ids
     if not ids:
         return torch.zeros(embeddings.shape[1])

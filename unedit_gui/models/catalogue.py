@@ -100,11 +100,16 @@ def present(card: ModelCard) -> bool:
 
 
 def memory_available(device: str) -> int:
-    """Free bytes on a device ("cpu", "cuda", "cuda:1", "mps")."""
+    """Free bytes on a device ("cpu", "cuda": all of them, "cuda:1", "mps", "auto": all of them and the memory)."""
+    if device == "auto":
+        import torch
+
+        return memory_available("cpu") + (memory_available("cuda") if torch.cuda.is_available() else 0)
     if device.startswith("cuda"):
         import torch
 
-        return torch.cuda.mem_get_info(device)[0]
+        several = range(torch.cuda.device_count()) if device == "cuda" else [device]  # models are spread over all
+        return sum(torch.cuda.mem_get_info(one)[0] for one in several)
     return psutil.virtual_memory().available
 
 

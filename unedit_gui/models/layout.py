@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ..errors import Failed
+from .placement import read
 
 # (path of the block list; inside a block: path of the down projection, path of the attention's output projection)
 _KNOWN = (
@@ -88,7 +89,7 @@ def attention_of(hf: nn.Module, layout: Layout, layer: int) -> nn.Module:
 
 def weight_of(hf: nn.Module, layout: Layout, layer: int) -> torch.Tensor:
     """W as (d_model, d_mlp), whichever way round the module keeps it. A view: don't write to it."""
-    weight = down_of(hf, layout, layer).weight.detach()
+    weight = read(down_of(hf, layout, layer))
     return weight.T if layout.transposed else weight
 
 

@@ -20,6 +20,7 @@ from .catalogue import (
 )
 from .chat import ChatFormat, History, Prompt, chat_format, prompt_of, render
 from .layout import Layout, find_layout
+from .placement import device_of, tensors
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _SAMPLE = 4096  # values of each tensor that go into the fingerprint
@@ -47,7 +48,7 @@ class LoadedModel:
 
     @property
     def device(self) -> torch.device:
-        return self.hf.device
+        return device_of(self.hf)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -79,7 +80,7 @@ def fingerprint(hf: torch.nn.Module) -> str:
     a 70B model, and any training step or other checkpoint changes it. `weights_digest` reads every byte.
     """
     digest = hashlib.sha256()
-    for name, tensor in _unique_tensors(hf):
+    for name, tensor in tensors(hf):
         flat = tensor.detach().reshape(-1)
         step = max(1, flat.numel() // _SAMPLE)
         sample = flat[::step][:_SAMPLE].to(torch.bfloat16).cpu().contiguous().view(torch.int16)
@@ -91,7 +92,7 @@ def fingerprint(hf: torch.nn.Module) -> str:
 def weights_digest(hf: torch.nn.Module, job=None) -> str:
     """SHA-256 over every byte of every weight: equal before and after an edit, or the base was touched."""
     digest = hashlib.sha256()
-    for name, tensor in _unique_tensors(hf):
+    for name, tensor in tensors(hf):
         if job is not None:
             job.check()
         data = tensor.detach().contiguous().cpu()
@@ -101,12 +102,14 @@ def weights_digest(hf: torch.nn.Module, job=None) -> str:
 
 
 def pick_device(device: str | None = None) -> str:
-    """The device asked for, or the best there is."""
+    """The device asked for, or the best there is. "auto" is one too: all GPUs, then memory, then disk."""
+    if device == "auto":
+        return device
     if device:
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise BadInput(f"There is no CUDA device here ({device} was asked for); use --device cpu.")
         if device not in ("cpu", "mps") and not device.startswith("cuda"):
-            raise BadInput(f"Unknown device {device!r}; use cpu, cuda, cuda:1 or mps.")
+            raise BadInput(f"Unknown device {device!r}; use cpu, cuda, cuda:1, mps or auto.")
         return device
     if torch.cuda.is_available():
         return "cuda"
@@ -120,6 +123,7 @@ def pick_dtype(device: str, parameters: int | None, dtype: str | None = None) ->
         if dtype not in DTYPES:
             raise BadInput(f"Unknown dtype {dtype!r}; use {', '.join(DTYPES)}.")
         return dtype
+    device = pick_device() if device == "auto" else device
     if device == "cpu" or (parameters or 0) < 1_000_000_000:
         return "float32"
     return "bfloat16" if not device.startswith("cuda") or torch.cuda.is_bf16_supported() else "float16"
@@ -163,7 +167,7 @@ def load(name: str, workspace, *, device: str | None = None, dtype: str | None =
     dtype_name = pick_dtype(device, card.parameters, dtype)
     _check_memory(card, device, dtype_name)
     _progress(job, f"Loading {card.label}")
-    hf, tokenizer = _from_pretrained(folder, card, device, DTYPES[dtype_name])
+    hf, tokenizer = _from_pretrained(folder, card, device, DTYPES[dtype_name], workspace.home / "offload")
     _progress(job, "Checking the model")
     layout = find_layout(hf)
     ends = hf.generation_config.eos_token_id if hf.generation_config is not None else None
@@ -171,12 +175,12 @@ def load(name: str, workspace, *, device: str | None = None, dtype: str | None =
     return LoadedModel(hf, tokenizer, layout, card, form, fingerprint(hf))
 
 
-def _from_pretrained(folder, card: ModelCard, device: str, dtype: torch.dtype):
+def _from_pretrained(folder, card: ModelCard, device: str, dtype: torch.dtype, away: Path):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        several = device == "cuda" and torch.cuda.device_count() > 1
+        several = device == "auto" or device == "cuda" and torch.cuda.device_count() > 1
         hf, info = AutoModelForCausalLM.from_pretrained(
             folder,
             output_loading_info=True,
@@ -184,6 +188,7 @@ def _from_pretrained(folder, card: ModelCard, device: str, dtype: torch.dtype):
             trust_remote_code=False,
             use_safetensors=True,
             device_map="auto" if several else None,
+            offload_folder=away if device == "auto" else None,
         )
         if info["missing_keys"]:  # transformers would go on with random numbers
             raise Failed(
@@ -227,10 +232,10 @@ def _first_line(error: Exception) -> str:
 
 def _check_memory(card: ModelCard, device: str, dtype_name: str) -> None:
     needed, free = card.memory(dtype_name), memory_available(device)
-    if needed is not None and card.source != "gguf" and needed > free:
+    if needed is not None and card.source != "gguf" and needed > free and device != "auto":
         raise Failed(
             f"{card.label} needs about {gibibytes(needed)} in {dtype_name}, and {gibibytes(free)} are free on "
-            f"{device}; choose a smaller model or a smaller dtype."
+            f"{device}; choose a smaller model or a smaller dtype, or the device auto (slow: the rest lies on disk)."
         )
 
 
@@ -297,15 +302,6 @@ def _convert(source: Path, folder: Path) -> None:
         ids = tokenizer(text).input_ids
         if saved(text).input_ids != ids or saved.decode(ids) != tokenizer.decode(ids):
             raise Failed(f"The tokenizer of {source.name} doesn't survive conversion; use the model's original folder.")
-
-
-def _unique_tensors(hf: torch.nn.Module):
-    """Parameters and buffers by name, tied ones once, in a fixed order."""
-    seen = set()
-    for name, tensor in sorted(hf.state_dict(keep_vars=True).items()):
-        if tensor.data_ptr() not in seen or tensor.is_meta:
-            seen.add(tensor.data_ptr())
-            yield name, tensor
 
 
 def _progress(job, stage: str) -> None:

@@ -72,6 +72,7 @@ class _NoPositions(nn.Module):
 def _with_blocks(hf: nn.Module, layout: Layout, kept: slice) -> nn.Module:
     path, name = layout.blocks.rsplit(".", 1)
     part = copy.copy(hf.get_submodule(path))
+    part.__dict__.pop("forward", None)  # accelerate's, which would run the whole decoder
     part._modules = dict(part._modules)
     part._modules[name] = nn.ModuleList(list(blocks_of(hf, layout))[kept])
     if getattr(part.config, "layer_types", None):  # a block's kind of attention is looked up by its place

@@ -19,6 +19,7 @@ from transformers import DynamicCache
 from ..editors.arithmetic import plain_attention
 from ..models.layout import blocks_of
 from ..models.partial import above, below, cache_above
+from ..models.placement import must_be_whole
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Student:
 
     def __init__(self, model, first: int):
         self.model, self.first = model, first
+        must_be_whole(model, "teaching")
         shared = {id(p): p for p in model.hf.parameters()}
         for block in blocks_of(model.hf, model.layout)[first:]:
             for parameter in block.parameters():

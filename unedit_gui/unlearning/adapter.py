@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from ..models.layout import projections
+from ..models.placement import must_be_whole
 
 if TYPE_CHECKING:
     from ..models.loading import LoadedModel
@@ -32,6 +33,7 @@ class Adapter:
     def __init__(self, model: "LoadedModel", rank: int, alpha: float, seed: int):
         from peft import LoraConfig, inject_adapter_in_model  # seconds to import, and only training needs it
 
+        must_be_whole(model, "training")
         shared = {id(tensor): tensor for tensor in (*model.hf.parameters(), *model.hf.buffers())}
         hf = copy.deepcopy(model.hf, shared)
         config = LoraConfig(
