@@ -7,9 +7,9 @@ import torch
 
 from tests.editors.conftest import REQUESTS
 from unedit_gui.editors import METHODS, hparams_from
-from unedit_gui.editors.side_training import Margins
+from unedit_gui.editors.side_training import Margins, Spans
 from unedit_gui.editors.ties import ties, trim
-from unedit_gui.editors.wise import choose_threshold, inputs_of, out_of_scope
+from unedit_gui.editors.wise import apart, choose_threshold, inputs_of, out_of_scope
 from unedit_gui.edits.edit import Edit, load_edit, save
 from unedit_gui.edits.prompts import prompt_for
 from unedit_gui.edits.side_memory import activation, pack, unpack
@@ -82,9 +82,16 @@ def test_as_many_shards_as_asked_for_or_as_there_are_facts(small, workspace, wis
     edit = made_of(small, workspace, wise, shards=shards)
     assert edit.manifest["shards"] == expected == len(edit.manifest["loss"])
     assert (f"side memory of {expected} shard" in edit.summary()) and ("merged" in edit.summary()) == (expected > 1)
-    # Each changes at most the trimmed part of its mask, so more shards touch more entries.
+    # Each changes at most the trimmed part of its mask, and no two masks share an entry.
     share = (delta_of(small, edit) != 0).float().mean()
-    assert share == pytest.approx(1 - (1 - 0.2 * 0.53) ** expected, abs=0.04)
+    assert share == pytest.approx(expected * 0.2 * 0.53, abs=0.04)
+
+
+@pytest.mark.parametrize("shards, ratio, shared", [(2, 0.5, 0), (5, 0.2, 0), (2, 0.6, 0.2), (3, 0.5, 0.5)])
+def test_masks_overlap_only_as_far_as_there_are_too_few_entries(shards, ratio, shared):
+    masks = torch.stack(apart((200, 300), shards, ratio, torch.Generator().manual_seed(0)))
+    assert masks.float().mean((1, 2)).tolist() == pytest.approx([ratio] * shards, abs=0.01)
+    assert float((masks.sum(0) > 1).float().mean()) == pytest.approx(shared, abs=0.01)
 
 
 def test_ten_and_forty_facts_are_sharded_and_merged_with_the_defaults(small, wise):
@@ -146,13 +153,33 @@ def test_one_fact_in_twenty_is_given_up_where_too_many_other_questions_exceed_th
 # The route
 
 
+@pytest.mark.parametrize(
+    "power, expected", [(1, 3.5), (2, (25 / 2 + 4 / 2) ** 0.5), (8, (5**8 / 2 + 2**8 / 2) ** 0.125)]
+)
+def test_the_activation_is_a_power_mean_over_the_question_s_tokens(power, expected):
+    x, delta = torch.tensor([[3.0, 4.0], [2.0, 0.0]]), torch.eye(2)
+    assert activation(x, delta, power) == pytest.approx(expected)
+    together = Spans([x, 2 * x]).activations(delta, power)
+    assert together.tolist() == pytest.approx([expected, 2 * expected], rel=1e-4)
+
+
+def test_an_edit_from_before_there_was_a_power_is_routed_by_the_mean(small, edit):
+    manifest = {key: value for key, value in edit.manifest.items() if key != "power"}
+    prompt = asked(small, REQUESTS[0].question)
+    with Variants(small, [(Edit.make(manifest, edit.tensors, edit.about),)]) as variants:
+        generate(small, [prompt], max_new_tokens=1, variants=variants)
+        text = variants.traces(0)[0].text
+    x = inputs_of(small, [REQUESTS[0].question], 1, Job("x"), "Reading")[0]
+    assert f"({activation(x, delta_of(small, edit), 1):.2f} against" in text
+
+
 def test_every_forgotten_question_goes_to_the_side_memory_and_the_trace_tells_why(small, edit):
     prompts = [asked(small, r.question) for r in REQUESTS]
     with Variants(small, [(edit,)] * 3) as variants:
         generate(small, prompts, max_new_tokens=2, variants=variants)
         traces = [variants.traces(i)[0] for i in range(3)]
     inputs = inputs_of(small, [r.question for r in REQUESTS], 1, Job("x"), "Reading")
-    d = [activation(x, delta_of(small, edit)) for x in inputs]
+    d = [activation(x, delta_of(small, edit), edit.manifest["power"]) for x in inputs]
     for trace, value in zip(traces, d, strict=True):
         assert trace.acted and trace.text == f"side memory ({value:.2f} against {edit.manifest['threshold']:.2f})"
 
@@ -251,7 +278,7 @@ def test_a_difference_survives_packing_and_takes_little_room(small, edit, tmp_pa
     assert (folder / "payload.safetensors").stat().st_size < 0.35 * dense + 400
 
 
-@pytest.mark.parametrize("wrong", ["support", "values", "module", "threshold", "a tensor more", "nan", "kind"])
+@pytest.mark.parametrize("wrong", ["support", "values", "module", "threshold", "power", "a tensor more", "nan", "kind"])
 def test_a_well_signed_payload_that_does_not_fit_is_bad_input(small, edit, tmp_path, wrong):
     manifest, tensors = dict(edit.manifest), dict(edit.tensors)
     name = small.layout.down_name(1)
@@ -263,6 +290,8 @@ def test_a_well_signed_payload_that_does_not_fit_is_bad_input(small, edit, tmp_p
         tensors = {key.replace("layers.1", "layers.9"): value for key, value in tensors.items()}
     elif wrong == "threshold":
         manifest["threshold"] = "low"
+    elif wrong == "power":
+        manifest["power"] = 0
     elif wrong == "a tensor more":
         tensors["more"] = torch.zeros(1)
     elif wrong == "nan":

@@ -79,13 +79,14 @@ class Spans:
             self.owner = torch.cat([torch.full((len(x),), i, device=x.device) for i, x in enumerate(inputs)])
             self.tokens = torch.tensor([len(x) for x in inputs], device=self.x.device)
 
-    def activations(self, delta: torch.Tensor) -> torch.Tensor:
+    def activations(self, delta: torch.Tensor, power: float) -> torch.Tensor:
         """D of each, (questions,)."""
         if not self.count:
             return delta.new_zeros(0)
         moved = (self.x @ delta.T).float()
         length = (moved.square().sum(1) + 1e-12).sqrt()
-        return delta.new_zeros(self.count).index_add(0, self.owner, length) / self.tokens
+        mean = delta.new_zeros(self.count).index_add(0, self.owner, length.pow(power)) / self.tokens
+        return mean.pow(1 / power)
 
 
 # The refusals
@@ -197,7 +198,7 @@ class Learner:
                 v = value.clone().requires_grad_(True)
                 delta = before + difference(v)
                 outside = Spans(out.sample(dice))
-                loss = margins.loss(inside.activations(delta), outside.activations(delta))
+                loss = margins.loss(inside.activations(delta, hparams.power), outside.activations(delta, hparams.power))
                 if step % rounds == 0:
                     nll = self.batches[step // rounds % len(self.batches)].nll(self.part, delta)
                     loss = loss + rounds * nll

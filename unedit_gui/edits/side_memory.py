@@ -5,10 +5,10 @@ W' differs, and "<module>.values", the differences in that order. The manifest h
 share of known questions, not met in training, that exceed it and shouldn't, and in `missed` the forgotten questions
 that don't and should.
 
-    D = mean over the last user turn's own tokens of ||x W' - x W||          (WISE, eq. 2; per token there)
+    D = (mean over the last user turn's own tokens of ||x W' - x W||^power)^(1/power)      (WISE, eq. 2; power ours)
 
-Where D exceeds the threshold the row is answered from W', from its question on to the end of the reply; else from W.
-It is decided once, with the prompt.
+`power` stands in the manifest too; edits from before it was there have 1. Where D exceeds the threshold the row is
+answered from W', from its question on to the end of the reply; else from W. It is decided once, with the prompt.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class SideMemory:
 
     def __init__(self, edit, model):
         self.edit, self.module = edit, module_of(edit)
-        self.threshold = float(edit.manifest["threshold"])
+        self.threshold, self.power = float(edit.manifest["threshold"]), float(edit.manifest.get("power", 1))
         layout = model.layout
         shape = (layout.d_model, layout.d_mlp)
         delta = unpack(edit.tensors[f"{self.module}.support"], edit.tensors[f"{self.module}.values"], shape)
@@ -40,7 +40,7 @@ class SideMemory:
         for i, seat in enumerate(seats):
             if seat.end is not None:
                 first, behind = seat.asked
-                self._decide(seat.row, activation(x[i, first:behind].float(), delta))
+                self._decide(seat.row, activation(x[i, first:behind].float(), delta, self.power))
             if self._traces[seat.row].acted:
                 at = slice(seat.asked[0] if seat.asked else 0, None)
                 changed[i, at] += (x[i, at].float() @ delta.T).to(output.dtype)
@@ -62,9 +62,9 @@ class SideMemory:
         )
 
 
-def activation(x: torch.Tensor, delta: torch.Tensor) -> float:
+def activation(x: torch.Tensor, delta: torch.Tensor, power: float) -> float:
     """D of one question: x (tokens, d_mlp) are its tokens' inputs, delta (d_model, d_mlp) is W' - W."""
-    return float((x @ delta.T).norm(dim=1).mean())
+    return float((x @ delta.T).norm(dim=1).pow(power).mean() ** (1 / power))
 
 
 def pack(delta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -99,7 +99,9 @@ def misfit(edit, model) -> str:
         return module
     if int(numpy.unpackbits(support.numpy(), count=entries).sum()) != len(values) or not torch.isfinite(values).all():
         return module
-    threshold = edit.manifest.get("threshold")
+    threshold, power = edit.manifest.get("threshold"), edit.manifest.get("power", 1)
+    if not (isinstance(power, int | float) and 1 <= power <= 8):
+        return "power"
     return "" if isinstance(threshold, int | float) and threshold >= 0 else "threshold"
 
 
