@@ -5,7 +5,7 @@ import torch
 
 from tests.editors.conftest import REQUESTS
 from unedit_gui.editors import METHODS, hparams_from
-from unedit_gui.editors.alphaedit import null_space, solve_layer
+from unedit_gui.editors.alphaedit import SHARE, null_space, penalty, solve_layer
 from unedit_gui.editors.locate import places
 from unedit_gui.editors.preserve import neighbours, preserved
 from unedit_gui.editors.values import Objective, solve
@@ -140,6 +140,21 @@ def limit(C, overrides):
 def alphaedit(model, requests, overrides, workspace, **options):
     hparams = hparams_from("alphaedit", model, overrides)
     return METHODS["alphaedit"].edit(model, requests, hparams, Job("edit"), workspace=workspace, **options)
+
+
+def test_the_penalty_falls_with_what_is_left_of_the_keys_and_so_the_change_still_comes_through():
+    V = torch.eye(24, dtype=torch.float64)[:, :12]
+    K = torch.randn(24, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    R = torch.randn(8, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    assert penalty(K, V, 2.0) == 2.0  # half of the keys is free
+    K[:12] *= 0.02
+    left_over = ((V.T @ K).square().sum() / K.square().sum()).item()
+    assert penalty(K, V, 2.0) == pytest.approx(2.0 * left_over / SHARE)
+    missing = [
+        (left @ right.T @ K - R).norm() / R.norm()
+        for left, right in (factors(K, R, V, l2) for l2 in (2.0, penalty(K, V, 2.0)))
+    ]
+    assert missing[1] < 0.7 < 0.9 < missing[0]
 
 
 def written(edit):
