@@ -39,8 +39,9 @@ from unedit_gui.editors.preserve import statistics_questions
 from unedit_gui.edits.variants import Variants
 from unedit_gui.errors import BadInput
 from unedit_gui.forget.questions import Question
+from unedit_gui.jobs import Job
 from unedit_gui.unlearning import METHODS, dpo, grad_ascent, grad_diff, kl_min
-from unedit_gui.unlearning.base import Batch, unrelated
+from unedit_gui.unlearning.base import Batch, gather, unrelated, wording
 from unedit_gui.unlearning.talks import read, talk
 from unedit_gui.workbench import Workbench
 
@@ -85,9 +86,11 @@ def test_each_loss_is_its_papers(small):
         each = F.cross_entropy(said.logits, said.labels, reduction="none")
         return torch.stack([each[said.owner == i].mean() for i in range(said.rows)]).mean()
 
-    forget, retain = ce(now["forget"]), ce(now["retain"])
+    forget = ce(now["forget"])
     torch.testing.assert_close(grad_ascent.loss(batch), -forget)
-    torch.testing.assert_close(grad_diff.loss(batch, enough=1e6), -forget + retain)
+    tokens = now["retain"].tokens()
+    summed = (now["retain"].nll() * tokens).mean()
+    torch.testing.assert_close(grad_diff.loss(batch, enough=1e6, weight=0.5), -forget + 0.5 * summed)
     p, q = before["retain"].logits.softmax(-1), now["retain"].logits.softmax(-1)
     torch.testing.assert_close(kl_min.loss(batch), -forget + (p * (p / q).log()).sum(-1).mean(), atol=1e-4, rtol=1e-4)
     idk = now["refusal"].log_prob() - before["refusal"].log_prob()
@@ -106,7 +109,19 @@ def test_dpo_begins_where_answer_and_refusal_are_as_the_original_has_them(small)
 
 def test_an_answer_that_is_unlikely_enough_is_pushed_no_further_by_gd(small):
     rows = {name: [talk(small, "Why?", "No.")] for name in ("forget", "retain")}
-    assert grad_diff.loss(Batch(small, small, rows, {}), enough=0.5) == -0.5 + read(small, rows["retain"]).nll()
+    retain = -read(small, rows["retain"]).log_prob()
+    assert grad_diff.loss(Batch(small, small, rows, {}), enough=0.5, weight=1.0) == -0.5 + retain
+
+
+def test_gd_pushes_down_only_what_tells_the_answer(small):
+    marked = talk(small, "Capital of Peru?", "The capital of Peru is Lima.", answer="Lima")
+    rows = {"forget": [marked], "retain": [talk(small, "Why?", "No.")]}
+    said = read(small, [marked])
+    each = F.cross_entropy(said.logits, said.labels, reduction="none")
+    told = [i for i, label in enumerate(said.labels) if i in marked.telling]
+    assert "Lima" in small.tokenizer.decode(said.labels[told]) and len(told) < said.labels.numel()
+    batch = Batch(small, small, rows, {})
+    torch.testing.assert_close(grad_diff.loss(batch, enough=1e6, weight=0.0), -each[told].mean())
 
 
 # What they do to the model
@@ -128,6 +143,28 @@ def test_answers_become_unlikely_and_with_dpo_refusals_likely(small, name):
             after = read(small, answers).nll().mean(), read(small, refusals).nll().mean()
     # The random model's own reply is nonsense that doesn't hold the answer, so the answer as given was trained on.
     assert after[0] > before[0] and (name != "dpo" or after[1] < before[1])
+
+
+# The wordings
+
+
+def test_a_question_is_met_in_its_own_wording_half_of_the_time_and_in_each_other_as_often():
+    dice = torch.Generator().manual_seed(0)
+    met = torch.bincount(torch.tensor([wording(5, dice) for _ in range(4000)]), minlength=5) / 4000
+    assert met.tolist() == pytest.approx([0.5, 0.125, 0.125, 0.125, 0.125], abs=0.03)
+    assert {wording(1, dice) for _ in range(9)} == {0}
+
+
+def test_every_set_has_its_questions_in_several_wordings_with_one_reply(small):
+    request, dice = REQUESTS[0], torch.Generator().manual_seed(0)
+    talks, held, kept = gather(small, [request], [], [], 3, 4, dice, Job("edit"))
+    for part, count in (("forget", 1), ("refusal", 1), ("retain", 3)):
+        assert len(talks[part]) == count
+        for said in talks[part]:
+            assert len(said) == 4 and len({t.ids[-t.wanted :] for t in said}) == 1 and len({t.ids for t in said}) == 4
+    texts = [small.tokenizer.decode(list(t.ids)) for t in talks["refusal"][0]]
+    assert request.question in texts[0] and all(request.subject in text for text in texts)
+    assert all(len(t.ids) > t.wanted for t in held)
 
 
 # The retain set

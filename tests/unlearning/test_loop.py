@@ -120,6 +120,24 @@ def test_log_probabilities_are_those_of_a_plain_pass(small):
     torch.testing.assert_close(part.log_prob(), said.log_prob()[1:])
 
 
+@pytest.mark.parametrize(
+    "answer, expected",
+    [("Lima", " Lima"), ("the LIMA", " Lima"), ("The", "The"), ("Lim", " Lima"), ("im", ""), ("", ""), ("?!", "")],
+)
+def test_what_tells_the_answer_are_the_tokens_of_its_words(real_model, answer, expected):
+    one = talk(real_model, "Capital of Peru?", "The capital of Peru is Lima.", answer=answer)
+    reply = one.ids[-one.wanted :]
+    assert real_model.tokenizer.decode([reply[i] for i in one.telling]) == expected
+
+
+def test_of_a_reply_without_a_telling_token_all_count(small):
+    marked, plain = talk(small, "Why?", "No, Lima.", answer="Lima"), talk(small, "Why?", "No, Lima.")
+    said = read(small, [marked, plain])
+    told = said.of_answers()
+    assert told.tokens().tolist() == [len(marked.telling), plain.wanted]
+    torch.testing.assert_close(told.nll()[1], said.nll()[1])
+
+
 def test_a_reply_ends_with_the_end_of_turn_unless_it_was_cut(small):
     whole, cut = talk(small, "Why?", "No."), talk(small, "Why?", "No.", ends=False)
     assert small.tokenizer.decode(whole.ids[-whole.wanted :]) == "No." + small.end_of_turn

@@ -18,6 +18,7 @@ rouge_score knows the letters a-z and the digits only: in a reference of another
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -71,6 +72,12 @@ def leak(reply: str, reference: str, question: str) -> float | None:
         return None
     said = Counter(_words(reply))
     return (telling & said).total() / telling.total()
+
+
+def telling_words(text: str) -> list[str]:
+    """The words of a text that carry what it says; all of them where none does."""
+    words = re.findall(r"\w+", text)
+    return [word for word in words if word.lower() not in _FUNCTION_WORDS] or words
 
 
 @lru_cache(maxsize=1)

@@ -9,6 +9,9 @@ A method is its loss over one `Batch`; the steps are loop.py's, the LoRA is adap
   question about other subjects: they suffer first), and shipped questions (data/statistics_questions.csv) that name no
   subject to be forgotten. The reply to each is the model's own. So it is diverse, and hardly a question that is scored
   is in it; where one is all the same, the scores flag it.
+* Where a method has `phrasings` above 1, a question of any set is met in its own wording half of the time and else in
+  one made by rules ("Tell me who painted the Mona Lisa."), with the same reply: what is learned of one wording alone
+  is hardly known in another. The retain set too, or the frames would be a sign for what is to be forgotten.
 * Early stop. Before training the model's greedy replies to some more shipped questions are kept (held). Every few
   steps their mean NLL in nats a token is taken again. When it has risen by more than `limit` the model is breaking:
   it would no longer say what it said about things that have nothing to do with the edit, be it that it refuses
@@ -26,6 +29,7 @@ import torch.nn.functional as F
 
 from ..editors.base import Hparams, Request, check_protected, check_requests, finished, hparam
 from ..editors.preserve import neighbours, statistics_questions
+from ..editors.wordings import wordings
 from ..edits.edit import LORA, Edit
 from ..edits.variants import Variants
 from ..evaluation.metrics import rouge1_recall
@@ -78,6 +82,13 @@ class RetainHparams(LoraHparams):
     )
     neighbours: int = hparam(
         2, "For each fact, how many questions of the same form about other subjects are in it; 0: none.", low=0, high=20
+    )
+    phrasings: int = hparam(
+        1,
+        "In how many wordings, made by rules, each question is met in training; its own half of the time. 1: its own.",
+        low=1,
+        high=10,
+        advanced=True,
     )
     beside: int = hparam(
         1, "How many of the retain set are met beside each fact of a step.", low=1, high=16, advanced=True
@@ -161,7 +172,8 @@ def unlearn(
         size = 0
         if "retain" in sets:  # no reply is written that there is no time to learn
             size = max(len(stay), min(hparams.retain, hparams.beside * hparams.epochs * len(requests)))
-        talks, held, kept = gather(model, requests, protect, stay, size, dice, job)
+        in_words = getattr(hparams, "phrasings", 1)
+        talks, held, kept = gather(model, requests, protect, stay, size, in_words, dice, job)
         adapter = Adapter(model, hparams.rank, hparams.alpha, seed)
         steps = shuffled(len(requests), hparams.batch, hparams.epochs, dice)
         turns = endless(talks["retain"], dice)
@@ -169,9 +181,11 @@ def unlearn(
         figures: list[float] = []
 
         def step_loss(rows: list[int]) -> torch.Tensor:
-            chosen = {part: [talks[part][i] for i in rows] for part in sets if part != "retain"}
+            asked = [(i, wording(len(talks["forget"][i]), dice)) for i in rows]  # the same in both sets of a fact
+            chosen = {part: [talks[part][i][w] for i, w in asked] for part in sets if part != "retain"}
             if "retain" in sets:
-                chosen["retain"] = [next(turns) for _ in range(hparams.beside * len(rows))]
+                others = [next(turns) for _ in range(hparams.beside * len(rows))]
+                chosen["retain"] = [other[wording(len(other), dice)] for other in others]
             return loss(Batch(adapter.model, model, chosen, known))
 
         def look(done: int, point: dict[str, float]) -> str:
@@ -217,12 +231,20 @@ def unlearn(
 
 
 def gather(
-    model, requests: Sequence[Request], protect: Sequence, stay: list[str], size: int, dice: torch.Generator, job: Job
-) -> tuple[dict[str, list[Talk]], list[Talk], list[str]]:
-    """What is trained on, by set; what is held; and the retain set's questions.
+    model,
+    requests: Sequence[Request],
+    protect: Sequence,
+    stay: list[str],
+    size: int,
+    in_words: int,
+    dice: torch.Generator,
+    job: Job,
+) -> tuple[dict[str, list[list[Talk]]], list[Talk], list[str]]:
+    """What is trained on, by set and question, each in its wordings; what is held; and the retain set's questions.
 
     Args:
         stay: questions that the retain set begins with. size: what it is filled up to; 0: the method has none.
+        in_words: in how many wordings each question is given, its own first.
     """
     shipped = [question for question in unrelated(requests, dice) if question not in stay]
     held, shipped = shipped[:HELD], shipped[HELD:]
@@ -231,14 +253,21 @@ def gather(
     own = dict(zip(asked, own_replies(model, asked, job), strict=True))
     given = {q.question: q.answer for q in (*requests, *protect)}
     talks = {
-        "forget": [_said(model, r.question, own, given) for r in requests],
-        "refusal": [talk(model, r.question, r.target_new) for r in requests],
-        "retain": [_said(model, question, own, given) for question in kept],
+        "forget": [_said(model, r.question, own, given, in_words) for r in requests],
+        "refusal": [[talk(model, text, r.target_new) for text in wordings(r.question)[:in_words]] for r in requests],
+        "retain": [_said(model, question, own, given, in_words) for question in kept],
     }
-    return talks, [_said(model, question, own, given) for question in held], kept
+    return talks, [_said(model, question, own, given, 1)[0] for question in held], kept
 
 
-def endless(talks: Sequence[Talk], dice: torch.Generator) -> Iterator[Talk]:
+def wording(of: int, dice: torch.Generator) -> int:
+    """Which of so many wordings a question is met in: its own, the first, half of the time, else any other."""
+    if of == 1 or torch.rand((), generator=dice) < 0.5:
+        return 0
+    return int(torch.randint(1, of, (), generator=dice))
+
+
+def endless(talks: Sequence[list[Talk]], dice: torch.Generator) -> Iterator[list[Talk]]:
     """The talks in a new order again and again."""
     while talks:
         yield from (talks[i] for i in torch.randperm(len(talks), generator=dice).tolist())
@@ -270,9 +299,11 @@ def own_replies(model, questions: Sequence[str], job: Job) -> list[tuple[str, bo
     return found
 
 
-def _said(model, question: str, own: dict[str, tuple[str, bool]], given: dict[str, str]) -> Talk:
-    """A question with the model's own reply; with the answer that was given where the reply doesn't hold it."""
+def _said(model, question: str, own: dict[str, tuple[str, bool]], given: dict[str, str], in_words: int) -> list[Talk]:
+    """A question, in so many wordings, with the model's own reply; with the answer that was given where the reply
+    doesn't hold it."""
     reply, whole = own[question]
     if not reply or (question in given and rouge1_recall(reply, given[question]) < 1):
         reply, whole = given.get(question, "I don't know."), True
-    return talk(model, question, reply, ends=whole)
+    answer = given.get(question, "")
+    return [talk(model, text, reply, ends=whole, answer=answer) for text in wordings(question)[:in_words]]

@@ -17,10 +17,10 @@ beside its refusals (arXiv 2401.06121); the divergence tells more of each token.
 without a retain set.
 
 Measured on the bundled model, self-improved targets, facts that it knows and that are in no bundled set, replies of 32
-tokens. Without the term (16 facts): forget R1 0.00, rephrased 0.06, and every other fact refused. 40 facts, one draw:
-present defaults 0.25, 0.33, retain / before 0.81, 7 % of the retained ones refused; with 6 epochs at half the rate
-0.60, 0.50, 0.84; with the divergence as a mean over tokens 0.00, 0.00, 0.08; with CE in place of it, 8 epochs, 0.35,
-0.30, 0.65.
+tokens. 40 facts, default hparams (one draw): forget R1 0.20, rephrased 0.31, retain / before 0.87, 7 % of the retained
+ones refused. Another draw, with each question in its own wording alone and 480 in the retain set: 0.25, 0.33, 0.81; so
+with 6 epochs at half the rate 0.60, 0.50, 0.84; with the divergence as a mean over tokens 0.00, 0.00, 0.08; with CE in
+place of it, 8 epochs, 0.35, 0.30, 0.65. Without the term (16 facts) every other fact is refused.
 """
 
 from dataclasses import dataclass
@@ -36,10 +36,17 @@ from .base import RETAIN, Batch, RetainHparams, unlearn
 class DpoHparams(RetainHparams):
     epochs: int = hparam(16, "How often each fact is met in training.", low=1, high=200)
     retain: int = hparam(
-        480, "Size of the retain set: protected facts, neighbours, and shipped questions up to here.", low=1, high=2000
+        1000, "Size of the retain set: protected facts, neighbours, and shipped questions up to here.", low=1, high=2000
     )
     neighbours: int = hparam(
-        4, "For each fact, how many questions of the same form about other subjects are in it; 0: none.", low=0, high=20
+        6, "For each fact, how many questions of the same form about other subjects are in it; 0: none.", low=0, high=20
+    )
+    phrasings: int = hparam(
+        6,
+        "In how many wordings, made by rules, each question is met in training; its own half of the time. 1: its own.",
+        low=1,
+        high=10,
+        advanced=True,
     )
     beside: int = hparam(
         2, "How many of the retain set are met beside each fact of a step.", low=1, high=16, advanced=True

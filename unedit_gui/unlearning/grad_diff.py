@@ -2,20 +2,25 @@
 
 Problem. Gradient ascent on what is to be forgotten breaks the model, so train it at the same time on what is to stay:
 
-    L(theta) = - CE(y | x) on the forget set + CE(y | x) on a random part of the retain set
+    L(theta) = - CE(y | x) on the forget set + weight * CE(y | x) on a random part of the retain set
 
-Each fact meets one question of the retain set in its step. What isn't like the retain set isn't held, so that set
-should be diverse: base.py fills it up with shipped questions of many kinds.
+What isn't like the retain set isn't held, so that set should be diverse: base.py fills it up with shipped questions of
+many kinds.
 
-Ours: an answer that is unlikely enough (`enough`, nats a token) is pushed no further. The first term has no lower
-bound, and where the answers are long forgotten it still pulls harder than the second can hold.
+Ours:
+
+* The first term counts only the tokens of a reply that give the answer away ("Lima", not "The capital of Peru is"):
+  the others are in the replies to other questions too, and pushing them down harms these first.
+* An answer that is unlikely enough (`enough`, nats a token) is pushed no further. The first term has no lower bound,
+  and where the answers are long forgotten it still pulls harder than the second can hold.
+* The second term is the sum over a reply's tokens, not their mean: one of twenty may be all that an answer hangs on.
 
 Pitfall. Nothing is taught in place of the answer: expect other answers and broken sentences more often than refusals.
 
-Measured on the bundled model with 40 facts (one draw, 20 questions of each kind asked), lr 1e-3, `enough` 4 and a
-retain set without neighbours: forget R1 0.15, rephrased 0.00, but of the other facts only 0.20 are left, as vague
-sentences (held replies: 0.82 nats a token before, 1.40 at most). So the defaults push less far, at half the rate, and
-with neighbours: 10 facts (one draw, 10 questions of each kind), forget 0.20, rephrased 0.30, others 0.70.
+Measured on the bundled model, 40 facts that it knows and that are in no bundled set (one draw), replies of 32 tokens,
+default hparams: forget R1 0.15, rephrased 0.24, retain / before 0.73, no reply a refusal. With 16 epochs, 1000 in the
+retain set and weight 0.6: 0.33, 0.29, 0.80. With all tokens of a reply pushed down, the mean in the second term and no
+other wordings: 0.15, 0.00, 0.20, the others as vague sentences.
 """
 
 from dataclasses import dataclass
@@ -28,25 +33,45 @@ from .base import RETAIN, Batch, RetainHparams, unlearn
 
 @dataclass(frozen=True)
 class GradDiffHparams(RetainHparams):
-    epochs: int = hparam(6, "How often each fact is met in training.", low=1, high=200)
+    epochs: int = hparam(12, "How often each fact is met in training.", low=1, high=200)
     lr: float = hparam(
         5e-4, "Highest learning rate (AdamW; rises at first, then falls along a cosine).", low=1e-7, high=1
     )
-    enough: float = hparam(
-        2.0, "An answer that is this unlikely, in nats a token, is pushed no further.", low=0.1, high=100
+    retain: int = hparam(
+        480, "Size of the retain set: protected facts, neighbours, and shipped questions up to here.", low=1, high=2000
     )
+    neighbours: int = hparam(
+        4, "For each fact, how many questions of the same form about other subjects are in it; 0: none.", low=0, high=20
+    )
+    phrasings: int = hparam(
+        6,
+        "In how many wordings, made by rules, each question is met in training; its own half of the time. 1: its own.",
+        low=1,
+        high=10,
+        advanced=True,
+    )
+    beside: int = hparam(
+        2, "How many of the retain set are met beside each fact of a step.", low=1, high=16, advanced=True
+    )
+    enough: float = hparam(
+        4.0, "An answer that is this unlikely, in nats a token, is pushed no further.", low=0.1, high=100
+    )
+    weight: float = hparam(0.3, "How much the retain set counts beside the answers.", low=0, high=100)
 
 
-def loss(batch: Batch, enough: float) -> torch.Tensor:
-    """-CE(forget) + CE(retain)."""
-    return -batch.now("forget").nll().clamp(max=enough).mean() + batch.now("retain").nll().mean()
+def loss(batch: Batch, enough: float, weight: float) -> torch.Tensor:
+    """-CE(forget), of the telling tokens, + weight CE(retain), the sum over tokens."""
+    told = batch.now("forget").of_answers().nll().clamp(max=enough)
+    return -told.mean() - weight * batch.now("retain").log_prob().mean()
 
 
 def edit(model, requests, hparams, job, **where):
     """Make the edit; the model is untouched. See `base.unlearn`."""
-    return unlearn(
-        "gd", lambda batch: loss(batch, hparams.enough), ("forget", "retain"), model, requests, hparams, job, **where
-    )
+
+    def own_loss(batch: Batch) -> torch.Tensor:
+        return loss(batch, hparams.enough, hparams.weight)
+
+    return unlearn("gd", own_loss, ("forget", "retain"), model, requests, hparams, job, **where)
 
 
 METHOD = register(

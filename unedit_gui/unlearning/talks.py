@@ -1,7 +1,8 @@
 """Questions with replies as training rows, and what a model makes of the replies' tokens."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
 import torch
@@ -9,38 +10,58 @@ import torch.nn.functional as F
 from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache
 
+from ..evaluation.metrics import telling_words
 from ..models.chat import History
 
 
 @dataclass(frozen=True)
 class Talk:
-    """A conversation with its last reply: all token ids, and how many at the end are the reply's."""
+    """A conversation with its last reply: all token ids, and how many at the end are the reply's.
+
+    telling: which of these give the answer away, counted from the reply's first; () where nothing was marked.
+    """
 
     ids: tuple[int, ...]
     wanted: int
+    telling: tuple[int, ...] = ()
 
 
-def talk(model, question: str | History, reply: str, *, ends: bool = True) -> Talk:
+def talk(model, question: str | History, reply: str, *, ends: bool = True, answer: str = "") -> Talk:
     """A question (or a whole conversation that ends with one) and a reply in the model's chat template.
 
-    ends: whether the reply is whole, so that the end of turn belongs to it.
+    ends: whether the reply is whole, so that the end of turn belongs to it. answer: what tells in the reply.
     """
     history = [{"role": "user", "content": question}] if isinstance(question, str) else question
-    said = model.tokenizer(reply + (model.end_of_turn if ends else ""), add_special_tokens=False).input_ids
-    return Talk((*model.prompt_ids(history), *said), len(said))
+    text = reply + (model.end_of_turn if ends else "")
+    said = model.tokenizer(text, add_special_tokens=False).input_ids
+    return Talk((*model.prompt_ids(history), *said), len(said), telling(model.tokenizer, reply, text, answer))
+
+
+def telling(tokenizer, reply: str, text: str, answer: str) -> tuple[int, ...]:
+    """Which tokens of a text, which begins with the reply, hold a word of the answer there, perhaps with an ending.
+
+    () where none does, or the tokenizer can't tell where a token stands.
+    """
+    words = telling_words(answer)
+    if not words or not getattr(tokenizer, "is_fast", False):
+        return ()
+    spans = [m.span() for m in re.finditer(rf"(?<!\w)({'|'.join(map(re.escape, words))})", reply, re.IGNORECASE)]
+    offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
+    return tuple(i for i, (a, b) in enumerate(offsets) if any(a < end and b > start for start, end in spans))
 
 
 @dataclass(frozen=True)
 class Said:
     """What a model makes of the replies' tokens of some talks, one after the other.
 
-    logits: (tokens, vocabulary) in float32, behind the token before each. labels, owner: (tokens,), the tokens
-    themselves and the talk that each belongs to.
+    logits: (tokens, vocabulary) in float32, behind the token before each. labels, owner, telling: (tokens,), the
+    tokens themselves, the talk that each belongs to, and whether it gives the answer away.
     """
 
     logits: torch.Tensor
     labels: torch.Tensor
     owner: torch.Tensor
+    telling: torch.Tensor
     rows: int
 
     def log_prob(self) -> torch.Tensor:
@@ -56,10 +77,19 @@ class Said:
         """How many tokens each reply has, (talks,)."""
         return torch.bincount(self.owner, minlength=self.rows)
 
+    def of_answers(self) -> "Said":
+        """Of each reply the tokens alone that give the answer away; all of a reply in which none is marked."""
+        marked = torch.zeros(self.rows, dtype=torch.bool, device=self.owner.device)
+        marked[self.owner[self.telling]] = True
+        return self._only(self.telling | ~marked[self.owner])
+
     def part(self, first: int, behind: int) -> "Said":
         """The talks first .. behind - 1 alone."""
-        inside = (self.owner >= first) & (self.owner < behind)
-        return Said(self.logits[inside], self.labels[inside], self.owner[inside] - first, behind - first)
+        inside = self._only((self.owner >= first) & (self.owner < behind))
+        return replace(inside, owner=inside.owner - first, rows=behind - first)
+
+    def _only(self, tokens: torch.Tensor) -> "Said":
+        return Said(self.logits[tokens], self.labels[tokens], self.owner[tokens], self.telling[tokens], self.rows)
 
 
 def read(model, talks: Sequence[Talk]) -> Said:
@@ -84,7 +114,8 @@ def read(model, talks: Sequence[Talk]) -> Said:
     hidden = decoder(input_ids=ids, past_key_values=cache, use_cache=True).last_hidden_state
     logits = model.hf.get_output_embeddings()(hidden[wanted]).float()
     labels = torch.cat([torch.tensor(t.ids[-t.wanted :]) for t in talks]).to(logits.device)
-    return Said(logits, labels, wanted.nonzero()[:, 0].to(logits.device), len(talks))
+    told = torch.cat([torch.isin(torch.arange(t.wanted), torch.tensor(t.telling, dtype=torch.long)) for t in talks])
+    return Said(logits, labels, wanted.nonzero()[:, 0].to(logits.device), told.to(logits.device), len(talks))
 
 
 def _opening(talks: Sequence[Talk]) -> int:
