@@ -19,7 +19,8 @@ Ours: where little of the keys is left after P, L2 goes down with it, for what c
 so where much that is protected resembles what is to be forgotten: of the keys of one contract among six that share
 their parties (forget/contracts.py) 0.4 to 9 % lie in the free directions, of those of world facts 35 to 54 %. At the
 plain L2 a contract of an employee who has two more came through with 0.25 (layer 4) to 0.67 (layer 9) of its change,
-now with 0.88 to 0.93, and the other two still with 0.06 at most. For world facts nothing changes.
+now with 0.88 to 0.93. Of it, other contracts' questions get 0.06 on average in wordings that were protected (0.25 at
+most) and 0.15 in others (one 0.87). That is reckoned from keys alone. For world facts nothing changes.
 
 Pitfalls. The paper's threshold is absolute: 2e-2 belongs to 7-8B models. Here it is measured in mean eigenvalues of C,
 so that it carries over between models; the share of dimensions that stayed free is written into the manifest.
