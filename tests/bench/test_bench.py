@@ -11,6 +11,7 @@ from unedit_gui.bench.limits import scores, search
 from unedit_gui.bench.rival import has_source
 from unedit_gui.bench.rows import Rows
 from unedit_gui.bench.shapes import random_model
+from unedit_gui.cli.benching import told
 from unedit_gui.editors import hparams_from
 from unedit_gui.errors import BadInput
 from unedit_gui.jobs import Job
@@ -114,5 +115,8 @@ def test_a_part_that_is_not_there_is_told_with_those_that_are(bench):
 
 
 def test_one_part_alone(bench):
-    found = measure(bench, only=["search"])
+    heard = []
+    found = measure(bench, only=["search"], tell=heard.append)
+    assert [row.name for row in heard] == [row["name"] for row in found["rows"]]
+    assert "limit 0.5" in told(heard[0])
     assert [row["limit"] for row in found["rows"]] == [0.5] and found["threads"] >= 1

@@ -139,6 +139,19 @@ def test_several_edits_their_stack_and_the_original_in_one_batch(model, prompts,
         torch.testing.assert_close(mixed[row], logits_of(changed(model, *stack), [prompts[row]])[0], **CLOSE)
 
 
+def test_an_opening_is_read_once_only_by_rows_that_read_alike(model, prompts, edits):
+    one, two = edits
+    alike = [[7, 8, 9, 10, 11, 12, 13, 14, 15, *prompt] for prompt in prompts]
+    asked = {"max_new_tokens": STEPS, "one_opening": True}
+    for stack in ((), (one,), (one, two)):
+        with Variants(model, [stack] * 4) as variants:
+            assert variants.alike(range(4))
+            replies = generate(model, alike, variants=variants, **asked)
+        assert replies == [generate(changed(model, *stack), [p], max_new_tokens=STEPS)[0] for p in alike]
+    mixed = Variants(model, [(), (one,), (one,), ()])
+    assert mixed.alike([1, 2]) and not mixed.alike(range(4))
+
+
 def test_one_question_to_several_models(model, prompts, edits):
     one, two = edits
     mixed = logits_of(model, [prompts[0]] * 4, [(), (one,), (two,), (one, two)])

@@ -1,6 +1,7 @@
 """The metrics against values worked out by hand, and against a plain one-question-at-a-time formulation."""
 
 import math
+from dataclasses import astuple
 
 import pytest
 import torch
@@ -119,6 +120,21 @@ def test_batches_give_what_single_questions_give(tiny, batch_size):
         assert scores.mrr == pytest.approx(mrr, rel=1e-6)
         assert scores.hit_ratio == hits
     assert len({scores.mrr for scores in found}) > 1  # the comparison means something
+
+
+def test_what_all_prompts_begin_with_is_read_once_and_changes_nothing(tiny, monkeypatch):
+    prompts, answers = [ask(tiny, question) for question, _ in PAIRS], [answer for _, answer in PAIRS]
+    apart, seen = token_scores(tiny, prompts, answers, hit_at=20), []
+    monkeypatch.setattr("unedit_gui.models.openings.TOKENS", 3)
+    handle = tiny.hf.register_forward_pre_hook(
+        lambda _m, _a, named: seen.append(tuple(named["input_ids"].shape)), with_kwargs=True
+    )
+    together = token_scores(tiny, prompts, answers, hit_at=20)
+    handle.remove()
+    longest = max(len(p) + len(answer_ids(tiny, p, a)) for p, a in zip(prompts, answers, strict=True))
+    assert seen[0][0] == 1 and seen[1] == (len(prompts), longest - seen[0][1])
+    for one, other in zip(apart, together, strict=True):
+        assert astuple(other) == pytest.approx(astuple(one), rel=1e-4)
 
 
 def test_the_head_runs_at_answer_positions_only_and_is_left_without_hooks(tiny):

@@ -59,6 +59,26 @@ def test_greedy_replies_are_those_of_transformers(real_model, prompts, family):
     assert_same_as_reference(model, prompts, generate(model, prompts, max_new_tokens=TOKENS))
 
 
+@pytest.mark.parametrize("family", CONFIGS)
+def test_what_all_prompts_begin_with_changes_no_reply(real_model, prompts, family):
+    model = ending_at(tiny_family(family, real_model.tokenizer))
+    alike = [prompts_of([15], seed=1)[0] + prompt for prompt in prompts]
+    assert_same_as_reference(model, alike, generate(model, alike, max_new_tokens=TOKENS, one_opening=True))
+
+
+def test_what_all_prompts_begin_with_is_read_once(tiny_model, prompts):
+    seen = []
+    alike = [prompts_of([20], seed=1)[0] + prompt[:5] for prompt in prompts]
+    handle = tiny_model.hf.register_forward_pre_hook(
+        lambda _m, _a, named: seen.append(tuple(named["input_ids"].shape)), with_kwargs=True
+    )
+    try:
+        generate(tiny_model, alike, max_new_tokens=1, one_opening=True)
+    finally:
+        handle.remove()
+    assert seen == [(1, 20), (len(alike), 5)]
+
+
 def test_each_row_stops_at_its_own_end(tiny_model, prompts):
     free = ending_at(tiny_model)
     written = [reference(free, prompt) for prompt in prompts]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from ..jobs import Job
 from ..workbench import Workbench
 from .elsewhere import Elsewhere
 from .growth import many
-from .rows import Rows
+from .rows import Row, Rows
 
 if TYPE_CHECKING:
     from ..edits.edit import Edit
@@ -47,12 +47,16 @@ STORY = [{"role": "user", "content": "Tell me a long story about a lighthouse ke
 
 
 def measure(
-    bench: Workbench, growth: Sequence[int] = (), only: Sequence[str] = (), job: Job | None = None
+    bench: Workbench,
+    growth: Sequence[int] = (),
+    only: Sequence[str] = (),
+    job: Job | None = None,
+    tell: Callable[[Row], None] | None = None,
 ) -> dict[str, Any]:
     """Time loading, the example, edits, scores, and two panes against one reply, with the workbench's loaded model.
 
     growth: numbers of facts for which AlphaEdit's cost is measured as well, such as (1, 10, 100, 1000).
-    only: which of PARTS; none named: all of them.
+    only: which of PARTS; none named: all of them. tell: hears each figure as soon as it is there.
 
     Returns `device`, `threads`, `cores` and `rows`, see `rows.Row`. Raises BadInput for a part that isn't there.
     """
@@ -62,11 +66,9 @@ def measure(
 
     if bench.model is None:
         raise BadInput("No model is loaded yet; load one first.")
-    for part in only:
-        if part not in PARTS:
-            raise BadInput(f"There is no part called {part!r}; choose among {', '.join(PARTS)}.")
+    only = checked(only)
     with tempfile.TemporaryDirectory(prefix="unedit-bench-") as home:
-        trial = _Trial(bench, home, job or Job("bench"))
+        trial = _Trial(bench, home, job or Job("bench"), tell)
         for part, work in PARTS.items():
             if part in (only or PARTS):
                 work(trial)
@@ -84,11 +86,11 @@ def measure(
 class _Trial:
     """What the parts share: a workbench in a home of its own that has the model, and the figures so far."""
 
-    def __init__(self, bench: Workbench, home: str, job: Job) -> None:
+    def __init__(self, bench: Workbench, home: str, job: Job, tell: Callable[[Row], None] | None) -> None:
         model = bench.model
         self.user, self.home, self.job = bench, home, job
         self.how = {"device": str(model.device), "dtype": str(model.dtype).removeprefix("torch.")}
-        self.rows = Rows(model.device.type == "cuda")
+        self.rows = Rows(model.device.type == "cuda", tell)
         self.bench = Workbench(home)
         self.bench.model = model
 
@@ -196,8 +198,10 @@ def _easyedit(trial: _Trial) -> None:
     from .rival import beside_easyedit, has_source
 
     if has_source(trial.rows):
-        _statistics = trial.edit
-        beside_easyedit(trial.bench, trial.facts, trial.elsewhere, trial.rows, trial.job)
+        facts = many(trial.bench, FACTS)
+        quick = {"targets": "given", "hparams": {"steps": 1}, "job": trial.job}
+        trial.bench.edit(facts[:1], "alphaedit", **quick)  # its statistics are cached for both sides
+        beside_easyedit(trial.bench, facts, trial.elsewhere, trial.rows, trial.job)
 
 
 PARTS: dict[str, Callable[[_Trial], None]] = {
@@ -210,6 +214,15 @@ PARTS: dict[str, Callable[[_Trial], None]] = {
     "panes": _panes,
     "easyedit": _easyedit,
 }
+
+
+def checked(parts: Iterable[str]) -> list[str]:
+    """The parts; BadInput for one that isn't there."""
+    parts = list(parts)
+    for part in parts:
+        if part not in PARTS:
+            raise BadInput(f"There is no part called {part!r}; choose among {', '.join(PARTS)}.")
+    return parts
 
 
 def measure_shape(

@@ -37,11 +37,11 @@ class Took(NamedTuple):
 
 
 class Rows:
-    """The figures of one run, in the order in which they were measured."""
+    """The figures of one run, in the order in which they were measured; `tell` hears each at once."""
 
-    def __init__(self, on_gpu: bool = False) -> None:
+    def __init__(self, on_gpu: bool = False, tell: Callable[[Row], None] | None = None) -> None:
         self.found: list[Row] = []
-        self.on_gpu = on_gpu
+        self.on_gpu, self._tell = on_gpu, tell
 
     def add(
         self,
@@ -58,7 +58,10 @@ class Rows:
         if value is not None and limit is not None:
             ratio = round(limit / max(value, 1e-9) if least else value / limit, 3)
         peak, cpu = (took.peak, round(took.cpu, 2)) if took else (None, None)
-        self.found.append(Row(name, None if value is None else round(value, 3), limit, ratio, peak, cpu, note))
+        row = Row(name, None if value is None else round(value, 3), limit, ratio, peak, cpu, note)
+        self.found.append(row)
+        if self._tell:
+            self._tell(row)
 
     def timed(self, work: Callable[[], Any]) -> Took:
         """Do the work, and measure what it takes."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..bench import PARTS
+from ..bench import PARTS, checked
+from ..bench.rows import Row
 from ..errors import BadInput
 from . import terminal
 from .commands import Session
@@ -25,12 +26,22 @@ def bench(options: argparse.Namespace, session: Session) -> dict[str, Any]:
     """Time loading, edits, scores, and two panes against one reply; with --shape those of a large model's shape."""
     from ..bench import measure, measure_shape
 
-    growth, only = _counts(options.growth), [part.strip() for part in options.only.split(",") if part.strip()]
+    growth, only = _counts(options.growth), checked(part.strip() for part in options.only.split(",") if part.strip())
     if options.shape:
         device, dtype = options.device or "cpu", options.dtype
         options.device, options.dtype = "cpu", None  # of the model that lends its tokenizer
         return measure_shape(session.load(), options.shape, device, dtype, job=session.job("bench"))
-    return measure(session.load(), growth, only, job=session.job("bench"))
+    return measure(session.load(), growth, only, session.job("bench"), lambda row: session.say(told(row)))
+
+
+def told(row: Row) -> str:
+    """A figure in a line, while the others are still measured."""
+    value = "left out" if row.value is None else f"{row.value:g}"
+    more = [f"limit {row.limit:g}"] if row.limit else []
+    more += [f"{row.cpu:.0f} s of CPU"] if row.cpu else []
+    more += [f"{row.peak / 1e6:,.0f} MB at most"] if row.peak else []
+    notes = [f"({', '.join(more)})"] if more else []
+    return " ".join([f"{row.name}: {value}", *notes, *([f"({row.note})"] if row.note else [])])
 
 
 def show_bench(result: dict[str, Any]) -> str:

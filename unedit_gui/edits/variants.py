@@ -95,6 +95,11 @@ class Variants:
         device = self.model.device
         self._places = [(stack, torch.tensor(p, device=device), seats[stack]) for stack, p in places.items()]
 
+    def alike(self, rows: Sequence[int]) -> bool:
+        """Do these rows read the same tokens alike, wherever they stand? So do those of one stack of weights."""
+        stacks = {self.rows[row] for row in rows}
+        return len(stacks) == 1 and all(edit.kind in WEIGHTS for edit in next(iter(stacks)))
+
     def traces(self, row: int) -> tuple[Trace, ...]:
         """What each edit of a row decided for its reply, oldest first; edits of weights decide nothing."""
         found = []

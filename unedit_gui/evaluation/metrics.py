@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ..edits.variants import Variants
     from ..jobs import Job
     from ..models.loading import LoadedModel
+    from ..models.openings import Opening
 
 HIT_AT = 100  # the rank up to which PISTOL's program counts a hit
 _LOGITS_AT_ONCE = 512  # answer positions per forward: with a vocabulary of 128k, 256 MB of float32
@@ -227,13 +228,16 @@ def _measured(
     job: Job | None,
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """log p(y_t) and rank(y_t) of each of `pairs`, (prompt, answer)."""
+    from ..models.openings import Opening
+
     found: list[tuple[torch.Tensor, torch.Tensor] | None] = [None] * len(pairs)
     for rows in _batches(pairs, batch_size):
         if job is not None:
             job.check()
+        opening = Opening(model, [pairs[row][0] for row in rows], rows, variants)
         if variants is not None:  # they decide with the prompt alone, as they do for a reply
             variants.select(rows, [prompts[row] for row in rows], [len(prompts[row]) for row in rows])
-        for row, measured in zip(rows, _measure_batch(model, [pairs[row] for row in rows]), strict=True):
+        for row, measured in zip(rows, _measure_batch(model, [pairs[row] for row in rows], opening), strict=True):
             found[row] = measured
     return found
 
@@ -254,10 +258,11 @@ def _batches(pairs: list[tuple[list[int], list[int]]], batch_size: int) -> list[
 
 
 def _measure_batch(
-    model: LoadedModel, pairs: list[tuple[list[int], list[int]]]
+    model: LoadedModel, pairs: list[tuple[list[int], list[int]]], opening: Opening
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
     import torch
 
+    shared = opening.length
     width = max(len(prompt) + len(answer) for prompt, answer in pairs)
     ids = torch.zeros(len(pairs), width, dtype=torch.long)
     mask = torch.zeros_like(ids)
@@ -267,14 +272,17 @@ def _measure_batch(
         ids[row, : len(tokens)] = torch.tensor(tokens)
         mask[row, : len(tokens)] = 1
         rows += [row] * len(answer)
-        places += range(len(prompt) - 1, len(tokens) - 1)  # y_t is predicted one place before it stands
+        places += range(
+            len(prompt) - 1 - shared, len(tokens) - 1 - shared
+        )  # y_t is predicted one place before it stands
         wanted += answer
     with torch.inference_mode(), _head_only_at(model.hf, rows, places):
         logits = model.hf(
-            input_ids=ids.to(model.device),
+            input_ids=ids[:, shared:].to(model.device),
             attention_mask=mask.to(model.device),
-            position_ids=(mask.cumsum(1) - 1).clamp(min=0).to(model.device),
-            use_cache=False,
+            position_ids=(mask.cumsum(1) - 1).clamp(min=0)[:, shared:].to(model.device),
+            past_key_values=opening.for_rows(len(pairs)) if shared else None,
+            use_cache=bool(shared),
         ).logits[0]
         log_p, ranks = _log_p_and_rank(logits, torch.tensor(wanted, device=logits.device))
     lengths = [len(answer) for _, answer in pairs]

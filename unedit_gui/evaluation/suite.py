@@ -198,7 +198,7 @@ def _measure(model, edits, batch: Sequence[Question], max_new_tokens: int, job: 
     ids = [prompt_for(model, [{"role": "user", "content": q.question}], edits) for q in batch]
     how = dict(batch_size=ROWS_AT_ONCE, job=job)
     with Variants(model, [edits] * len(batch)) as variants:
-        replies = generate(model, ids, max_new_tokens=max_new_tokens, variants=variants, **how)
+        replies = generate(model, ids, max_new_tokens=max_new_tokens, variants=variants, one_opening=True, **how)
         scores = token_scores(model, ids, [question.answer for question in batch], variants=variants, **how)
     return [{"text": reply.text, **asdict(tokens)} for reply, tokens in zip(replies, scores, strict=True)]
 

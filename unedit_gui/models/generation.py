@@ -1,8 +1,8 @@
 """Answers for many prompts at once: our own decode loop, because Hugging Face's streamers take one row.
 
-Rows of like length are prefilled together (little padding), their key/value caches are joined on the left, and
-every row stops on its own. A row's numbers don't depend on which rows stand beside it beyond float rounding,
-and sampling draws from a generator of the row's own.
+What all prompts begin with can be read once, rows of like length are prefilled together (little padding), their
+key/value caches are joined on the left, and every row stops on its own. A row's numbers don't depend on which rows
+stand beside it beyond float rounding, and sampling draws from a generator of the row's own.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from transformers import DynamicCache
+
+from .openings import Opening
 
 _LIKE = 8  # prompts whose lengths differ by at most this many tokens are prefilled together
 LITTLE = 800_000_000  # multiplications of a step (rows x weights) up to which one thread is as quick as two
@@ -47,6 +50,7 @@ def generate(
     on_text: Callable[[int, str], None] | None = None,
     job=None,
     batch_size: int = 32,
+    one_opening: bool = False,
 ) -> list[Reply]:
     """Continue each prompt (token ids) until its end of turn or max_new_tokens.
 
@@ -55,12 +59,15 @@ def generate(
         on_text: called with (row, text so far) as tokens arrive.
         job: its progress counts finished prompts; a stop between two tokens raises `Stopped`, except for
             replies being streamed, which end where they are (state "stopped").
+        one_opening: what all prompts of a batch begin with is read once, where all rows have the same edits of weights
+            or none. The last digits are others than without, so a chat, whose rows differ, leaves it.
     """
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     replies: list[Reply | None] = [None] * len(prompts)
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
-        decoded = _Batch(model, prompts, rows, max_new_tokens, sampling, seed, variants, on_text, job).run()
+        how = (max_new_tokens, sampling, seed, variants, on_text, job, one_opening)
+        decoded = _Batch(model, prompts, rows, *how).run()
         for row, reply in zip(rows, decoded, strict=True):
             replies[row] = reply
         if job is not None and on_text is None and len(order) > batch_size:
@@ -71,10 +78,10 @@ def generate(
 class _Batch:
     """One batch on its way from prompts to replies."""
 
-    def __init__(self, model, prompts, rows, max_new_tokens, sampling, seed, variants, on_text, job):
+    def __init__(self, model, prompts, rows, max_new_tokens, sampling, seed, variants, on_text, job, one_opening):
         self.model, self.prompts, self.rows = model, prompts, rows
         self.limit, self.sampling, self.variants = max_new_tokens, sampling, variants
-        self.on_text, self.job = on_text, job
+        self.on_text, self.job, self.one_opening = on_text, job, one_opening
         self.weights = sum(p.numel() for p in model.hf.parameters())
         self.tokens: list[list[int]] = [[] for _ in rows]
         self.ended = ["length"] * len(rows)
@@ -130,31 +137,34 @@ class _Batch:
 
     def _prefill(self):
         """Logits after each prompt (rows, vocabulary), one joined cache, and its attention mask."""
-        device, caches, logits, lengths = self.model.device, [], [], []
+        device, caches, logits, masks = self.model.device, [], [], []
+        shared = [self.prompts[row] for row in self.rows] if self.one_opening else []
+        opening = Opening(self.model, shared, self.rows, self.variants)
+        shared = opening.length
         for group in _groups([len(self.prompts[row]) for row in self.rows]):
             prompts = [self.prompts[self.rows[i]] for i in group]
             longest = max(len(p) for p in prompts)
             ids = torch.zeros(len(prompts), longest, dtype=torch.long, device=device)
             mask = torch.zeros_like(ids)
+            mask[:, :shared] = 1
             for k, prompt in enumerate(prompts):
-                ids[k, longest - len(prompt) :] = torch.tensor(prompt, device=device)
-                mask[k, longest - len(prompt) :] = 1
+                start = longest - len(prompt) + shared
+                ids[k, start:] = torch.tensor(prompt[shared:], device=device)
+                mask[k, start:] = 1
             self._select(group, prompts, [longest] * len(group))
             out = self.model.hf(
-                input_ids=ids,
+                input_ids=ids[:, shared:],
                 attention_mask=mask,
-                position_ids=(mask.cumsum(1) - 1).clamp(min=0),
-                past_key_values=DynamicCache(),
+                position_ids=(mask.cumsum(1) - 1).clamp(min=0)[:, shared:],
+                past_key_values=opening.for_rows(len(prompts)),
                 use_cache=True,
                 logits_to_keep=1,
             )
             caches.append(out.past_key_values)
             logits.append(out.logits[:, -1])
-            lengths += [len(p) for p in prompts]
+            masks.append(mask)
         cache, width = _join(caches)
-        ends = torch.tensor(lengths, device=device)
-        mask = (torch.arange(width, device=device)[None] >= width - ends[:, None]).long()
-        return torch.cat(logits), cache, mask
+        return torch.cat(logits), cache, torch.cat([F.pad(mask, (width - mask.shape[1], 0)) for mask in masks])
 
     def _choose(self, logits: torch.Tensor, active: list[int]) -> torch.Tensor:
         if self.sampling.temperature <= 0:
@@ -224,4 +234,4 @@ def _join(caches: list[DynamicCache]) -> tuple[DynamicCache, int]:
 
 def _pad_left(states: torch.Tensor, width: int) -> torch.Tensor:
     """(rows, heads, tokens, d) with zeros put before the first token."""
-    return torch.nn.functional.pad(states, (0, 0, width - states.shape[2], 0))
+    return F.pad(states, (0, 0, width - states.shape[2], 0))
