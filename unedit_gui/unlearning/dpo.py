@@ -17,10 +17,12 @@ beside its refusals (arXiv 2401.06121); the divergence tells more of each token.
 without a retain set.
 
 Measured on the bundled model, self-improved targets, facts that it knows and that are in no bundled set, replies of 32
-tokens. 40 facts, default hparams (one draw): forget R1 0.20, rephrased 0.31, retain / before 0.87, 7 % of the retained
-ones refused. Another draw, with each question in its own wording alone and 480 in the retain set: 0.25, 0.33, 0.81; so
-with 6 epochs at half the rate 0.60, 0.50, 0.84; with the divergence as a mean over tokens 0.00, 0.00, 0.08; with CE in
-place of it, 8 epochs, 0.35, 0.30, 0.65. Without the term (16 facts) every other fact is refused.
+tokens. 40 facts, one draw each, 40 retained: with 16 epochs and anchor 1 forget R1 0.20, rephrased 0.31, retain /
+before 0.87; with 22 epochs, anchor 2 and weight 0.7 0.00, 0.20, 0.76, every reply a refusal, as are 17 % of the
+retained ones; the defaults lie between. With each question in its own wording alone, 480 in the retain set, 16 epochs
+and anchor 1: 0.25, 0.33, 0.81; so with 6 epochs at half the rate 0.60, 0.50, 0.84; with the divergence as a mean over
+tokens 0.00, 0.00, 0.08; with CE in place of it, 8 epochs, 0.35, 0.30, 0.65. Without the term (16 facts) every other
+fact is refused.
 """
 
 from dataclasses import dataclass
@@ -34,7 +36,7 @@ from .base import RETAIN, Batch, RetainHparams, unlearn
 
 @dataclass(frozen=True)
 class DpoHparams(RetainHparams):
-    epochs: int = hparam(16, "How often each fact is met in training.", low=1, high=200)
+    epochs: int = hparam(20, "How often each fact is met in training.", low=1, high=200)
     retain: int = hparam(
         1000, "Size of the retain set: protected facts, neighbours, and shipped questions up to here.", low=1, high=2000
     )
@@ -55,7 +57,7 @@ class DpoHparams(RetainHparams):
         0.1, "How soon a preference is strong enough; lower goes further from the original.", low=1e-3, high=10
     )
 
-    anchor: float = hparam(1.0, "How much the refusal's own likelihood counts beside the preference.", low=0, high=100)
+    anchor: float = hparam(2.0, "How much the refusal's own likelihood counts beside the preference.", low=0, high=100)
     weight: float = hparam(1.0, "How much the retain set counts beside the preference; 0: none.", low=0, high=100)
 
 
