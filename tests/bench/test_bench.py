@@ -5,7 +5,7 @@ import torch
 
 from tests.commands import run
 from tests.models.tiny import bytes_tokenizer, listen, tiny_llama
-from unedit_gui.bench import measure, shapes
+from unedit_gui.bench import measure, rival, shapes
 from unedit_gui.bench.growth import grow, many
 from unedit_gui.bench.limits import scores, search
 from unedit_gui.bench.rival import has_source
@@ -85,6 +85,18 @@ def test_without_easyedit_s_source_its_line_says_how_to_get_it(monkeypatch):
     rows = Rows()
     assert not has_source(rows)
     assert [row.value for row in rows.found] == [None] and "EASYEDIT_PATH" in rows.found[0].note
+
+
+def test_their_seconds_for_one_fact_stand_over_ours_for_each_of_ten(bench):
+    class Elsewhere:
+        def run(self, work, match, facts):
+            assert len(facts) == (1 if work is rival._theirs else 10)
+            return (50.0, 3_000_000, 1_000_000) if work is rival._theirs else (20.0, 1_800_000, 1_000_000)
+
+    rows = Rows()
+    rival.beside_easyedit(bench, many(bench, 10), Elsewhere(), rows, Job("bench"), rival.MATCHES[:1])
+    assert [(row.value, row.limit, row.ratio) for row in rows.found] == [(25.0, 10.0, 0.4), (0.6, 0.6, 1.0)]
+    assert "2 against 3 MB, 1 of them" in rows.found[1].note
 
 
 def test_a_shape_is_made_with_random_weights_and_a_lent_tokenizer(bench, monkeypatch):

@@ -80,38 +80,43 @@ def beside_easyedit(
         job.progress(f"Comparing {label} with EasyEdit's")
         name = f"EasyEdit's CPU time for a fact / ours, {label}"
         try:
-            theirs, their_peak = elsewhere.run(_theirs, match, list(facts[:1]))
+            theirs, their_peak, alone = elsewhere.run(_theirs, match, list(facts[:1]))
         except UneditError as error:
             rows.add(name, None, note=str(error))
             continue
-        ours, our_peak = elsewhere.run(_ours, match, list(facts))
+        ours, our_peak, _ = elsewhere.run(_ours, match, list(facts))
         each = ours / len(facts)
         note = f"{theirs:.0f} s for one, {each:.1f} s for each of {len(facts)}"
         rows.add(name, theirs / each, match.goal, least=True, note=note)
-        note = f"{our_peak / 1e6:,.0f} MB against {their_peak / 1e6:,.0f} MB"
+        note = (
+            f"{our_peak / 1e6:,.0f} against {their_peak / 1e6:,.0f} MB, {alone / 1e6:,.0f} of them with the model alone"
+        )
         rows.add(
             f"our peak memory / EasyEdit's, {label}", our_peak / their_peak, 0.6 if match.memory else None, note=note
         )
 
 
-def _ours(_bench: Workbench, trial: Workbench, match: Match, facts: Sequence[Question]) -> tuple[float, int]:
+def _ours(_bench: Workbench, trial: Workbench, match: Match, facts: Sequence[Question]) -> tuple[float, int, int]:
+    """CPU seconds, most bytes in use, and bytes in use before."""
     rows = Rows(trial.model.device.type == "cuda")
+    before = rows.timed(lambda: None).peak
     took = rows.timed(lambda: trial.edit(facts, match.method, targets="given", hparams=match.ours))
-    return took.cpu, took.peak
+    return took.cpu, took.peak, before
 
 
-def _theirs(_bench: Workbench, trial: Workbench, match: Match, facts: Sequence[Question]) -> tuple[float, int]:
-    """CPU seconds of EasyEdit's own function, most bytes in use."""
+def _theirs(_bench: Workbench, trial: Workbench, match: Match, facts: Sequence[Question]) -> tuple[float, int, int]:
+    """CPU seconds of EasyEdit's own function, most bytes in use, and bytes in use before."""
     source, rows = easyedit.find(), Rows(trial.model.device.type == "cuda")
     module, function, *_ = (easyedit.PARTS | _ADAPTERS)[match.method]
     main, used = source.module(f"models.{module}"), []
+    before = rows.timed(lambda: None).peak
     setattr(main, function, _clocked(getattr(main, function), used))
     if match.method in _ADAPTERS:
         took = rows.timed(lambda: _adapter(source, main, match, trial, facts))
     else:
         hparams = match.theirs
         took = rows.timed(lambda: trial.edit(facts, match.method, targets="given", hparams=hparams, engine="easyedit"))
-    return sum(used), took.peak
+    return sum(used), took.peak, before
 
 
 def _clocked(function: Callable, used: list[float]) -> Callable:
