@@ -1,19 +1,51 @@
 """The page in another language: no sentence is missing, no placeholder is lost, nothing stands there for nothing."""
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from string import Formatter
 
 import pytest
+from jinja2 import Environment, nodes
 
-from unedit_gui.ui import chat, columns, duel, frame, model, words
-from unedit_gui.ui.draw import TEMPLATES, draw
+from unedit_gui.study.schema import STATES
+from unedit_gui.ui import (
+    chat,
+    columns,
+    curve,
+    duel,
+    figures,
+    forget,
+    frame,
+    model,
+    probes,
+    protect,
+    run,
+    runs,
+    scores,
+    study,
+    targets,
+    words,
+)
+from unedit_gui.ui.draw import TEMPLATES, draw, plural, rich
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
 
 UI = Path(words.__file__).parent
 OTHERS = [code for code in words.LANGUAGES if code != "en"]
-CALL = re.compile(r"""(?<![\w.])(?:_|translate)\(\s*"((?:[^"\\]|\\.)*)\"""")
+TEXT = r"""\s*"((?:[^"\\]|\\.)*)\""""
+CALL = re.compile(r"(?<![\w.])(?:_|translate|rich)\(" + TEXT)
+# What stands in the strip, and what a job tells when it is stopped.
+JOB = re.compile(r"""lab\.start\(\s*session,\s*"\w+",""" + TEXT), re.compile(r"\bstopped=" + TEXT)
+COUNT = re.compile(r"""\bplural\((?:[^"\n]*, )?"([a-z ]+)"\)""")
+# Which arguments of the templates' macros are words of the page; so are the named ones.
+SHOWN = {"heading": (1, 2), "empty": (0, 1), "pager": (2, 3, 4), "hint": (0, 1), "radios": (1,), "icon": (1,)}
+SHOWN |= dict.fromkeys(("button", "go", "pill"), (0,)) | dict.fromkeys(("area", "input"), (2,))
+SHOWN |= {"select": (3,), "check": (1,), "ticks": (1,), "meter": (2,), "bold": (0,)}
+NAMED = ("title", "tip", "placeholder")
+# The same in every language: names, formats, abbreviations of the papers' tables.
+SAME = {"Unedit", "data", "study", "Edit", "ROUGE", "Prob", "MRR", "Hit", "question", "answer"}
 
 
 def sources() -> dict[str, str]:
@@ -21,11 +53,105 @@ def sources() -> dict[str, str]:
 
 
 def wanted() -> set[str]:
-    """What is translated: literals, and the lists whose entries are drawn."""
-    found = {key for text in sources().values() for key in CALL.findall(text)}
-    lists = (columns.VIEWS, chat.TEMPERATURES, frame.KEYS, model.PLAN, model.DTYPES)
+    """What is translated: literals, counted things, and the lists whose entries are drawn."""
+    texts = sources().values()
+    found = {key for text in texts for pattern in (CALL, *JOB) for key in pattern.findall(text)}
+    found |= {form for text in texts for word in COUNT.findall(text) for form in (word, word + "s")}
+    found |= {text.value for _, text in told() if isinstance(text, ast.Constant)}
+    lists = (columns.VIEWS, chat.TEMPERATURES, frame.KEYS, model.PLAN, model.DTYPES, scores.RETAIN, probes.WHICH)
+    lists += (run.METRICS, runs.TARGETS, runs.SETS, figures.FROM, [column[:2] for column in runs.COLUMNS])
     found |= {text for pairs in lists for _, text in pairs}
-    return found | {*frame.NAMES.values(), *duel.WORDS.values(), *(name for name, _ in model.PLAN)}
+    lists = (scores.FIGURES, scores.MORE_FIGURES, scores.METRICS, targets.KINDS, study.QUALITY)
+    found |= {text for entries in lists for entry in entries for text in entry[1:]}
+    found |= {note for _, _, note in (*study.ENTAILMENT, *study.TRUST)}
+    found |= {text for series in curve.SERIES for text in (series[1], series[3])}
+    found |= {text for pair in runs.FACETS.values() for text in pair}
+    maps = (frame.NAMES, duel.WORDS, forget.SETS, scores.GROUPS, probes.KINDS, protect.HINTS)
+    found |= {text for one in maps for text in one.values()}
+    return found | {*probes.TONES, *STATES, *(name for name, _ in model.PLAN)}
+
+
+def told() -> Iterator[tuple[str, ast.expr]]:
+    """(file, text) of each notice and each complaint that the page's own files write."""
+    for path in UI.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "tell" and len(node.args) > 1:
+                yield path.name, node.args[1]
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "BadInput" and node.args:
+                yield path.name, node.args[0]
+
+
+def plain(node: nodes.Node, found: list[str]) -> str:
+    """What a template writes without the catalogue, as HTML; words in macros' arguments are put into `found`."""
+    if isinstance(node, nodes.TemplateData):
+        return node.data
+    if isinstance(node, nodes.Const):
+        return node.value if isinstance(node.value, str) else ""
+    if isinstance(node, nodes.Call):
+        name = getattr(node.node, "name", "")
+        for place, argument in enumerate(node.args):
+            shown = plain(argument, found) if name not in ("_", "rich") else ""
+            found += [shown] if place in SHOWN.get(name, ()) else []
+        found += [text for one in node.kwargs if (text := plain(one.value, found)) and one.key in NAMED]
+        return ""
+    if isinstance(node, nodes.CondExpr):
+        return f"{plain(node.expr1, found)} {plain(node.expr2, found) if node.expr2 else ''}"
+    if isinstance(node, nodes.Concat | nodes.Output | nodes.Template):
+        return "".join(plain(child, found) for child in node.iter_child_nodes())
+    if isinstance(node, nodes.Mod):
+        return plain(node.left, found)
+    if isinstance(node, nodes.Expr | nodes.FromImport):
+        return ""
+    return "".join(
+        plain(child, found)
+        for child in node.iter_child_nodes(exclude=("test", "target", "args", "defaults", "template"))
+    )
+
+
+def untranslated(source: str) -> list[str]:
+    """Words of a template that no catalogue can have."""
+    found: list[str] = []
+    html = plain(Environment().parse(source), found)
+    found += re.findall(r"""\s(?:title|aria-label|placeholder|alt)="([^"]*)\"""", html)
+    html = re.sub(r"<(code|kbd)>.*?</\1>", "", html, flags=re.DOTALL)
+    found += re.split(r"<[^<>]*>", html)
+    return [text.strip() for text in found if set(re.findall(r"[A-Za-z]{2,}", text)) - SAME]
+
+
+@pytest.mark.parametrize("path", sorted(TEMPLATES.glob("*.html")), ids=lambda path: path.stem)
+def test_no_template_has_words_that_are_not_translated(path):
+    assert untranslated(path.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "<p>Three words {{ n }}</p>",
+        '<button title="Delete">×</button>',
+        '{{ button("Go on" if n else _("Stop"), "go") }}',
+        '{{ input("n", 1, _("How many"), tip="As many as you like") }}',
+        '<p>{{ "is" if n == 1 else "are" }}</p>',
+        "{% macro m() %}{% for a in b %}{% if a %}<b>Word</b>{% endif %}{% endfor %}{% endmacro %}",
+        '{{ pill("! " ~ "lost") }}',
+        '{{ check("a", "Page %d" % n, n) }}',
+    ],
+)
+def test_words_without_a_translation_are_found_in_templates(source):
+    assert untranslated(source)
+    assert not untranslated(
+        '<p class="a b">{{ _("Words") }}</p>{{ button(_("Go"), "go", "quiet small") }}<kbd>Esc</kbd>'
+    )
+
+
+def test_no_notice_and_no_complaint_of_the_page_is_put_together_without_the_catalogue():
+    assert [(name, ast.unparse(text)) for name, text in told() if isinstance(text, ast.JoinedStr | ast.BinOp)] == []
+
+
+def test_counts_speak_the_language_and_markup_in_a_sentence_leaves_the_rest_escaped():
+    with words.speaking("de"):
+        assert (plural(1, "question"), plural(3, "question")) == ("1 Frage", "3 Fragen")
+        shown = rich("{questions} of {edits}", questions="<i>", edits=rich("Stop"))
+    assert shown == "&lt;i&gt; zu Anhalten" and plural(2, "fact") == "2 facts"
 
 
 def holes(text: str) -> set[str]:
@@ -46,8 +172,8 @@ def test_no_placeholder_is_lost_and_nothing_is_empty(code):
 
 @pytest.mark.parametrize("code", OTHERS)
 def test_nothing_stands_in_a_catalogue_for_nothing(code):
-    everything = "\n".join(sources().values())
-    assert [key for key in words.catalogue(code) if f'"{key}"' not in everything] == []
+    everything, used = "\n".join(sources().values()), wanted()
+    assert [key for key in words.catalogue(code) if key not in used and f'"{key}"' not in everything] == []
 
 
 def test_a_panel_speaks_the_session_s_language_and_english_where_a_sentence_is_missing(tmp_path):

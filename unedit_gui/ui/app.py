@@ -200,6 +200,11 @@ def build(lab: Lab) -> gr.Blocks:
 
 def dispatch(lab: Lab, session: Session, view: str, event: str, data: dict[str, Any]) -> dict | None:
     """One click, input or upload of a panel. Returns a file for the browser to keep, or None."""
+    with speaking(session.language):
+        return _dispatch(lab, session, view, event, data)
+
+
+def _dispatch(lab: Lab, session: Session, view: str, event: str, data: dict[str, Any]) -> dict | None:
     module = PARTS.get(view) or TABS[view]
     try:
         with session.lock:

@@ -137,7 +137,9 @@ def _ask(lab: Lab, session: Session, turn: Turn) -> None:
         raise BadInput("The last question is still being answered; wait, or stop it.")
     held = lab.worker.current
     if held is not None:
-        turn.note = f"Waiting: “{held.title}” holds the model. Your question is answered right after."
+        turn.note = translate(
+            "Waiting: “{title}” holds the model. Your question is answered right after.", title=translate(held.title)
+        )
     session.turns.append(turn)
     del session.turns[:-KEPT]
     lab.start(session, "chat", "Answering", "chat", lambda job: answer(lab, session, turn, job), urgent=True)
@@ -172,7 +174,7 @@ def _send(lab: Lab, session: Session, data: dict) -> None:
     if not text:
         raise BadInput("Type a question first.")
     if len(text) > 4000:
-        raise BadInput(f"The question has {len(text):,} characters; 4,000 are allowed.")
+        raise BadInput(translate("The question has {n} characters; 4,000 are allowed.", n=f"{len(text):,}"))
     put(lab, session, text, fresh=session.form.pop("fresh", "") == "1")
     session.form["message"] = ""
 
@@ -199,7 +201,7 @@ def _clear(lab: Lab, session: Session, data: dict) -> None:
         session.touch("chat", "top")
 
     session.undos["chat"] = back
-    session.tell("chat", f"{plural(len(before), 'question')} cleared.", undo=True)
+    session.tell("chat", translate("{questions} cleared.", questions=plural(len(before), "question")), undo=True)
     session.touch("top")
 
 
@@ -254,7 +256,10 @@ def _forget_this(lab: Lab, session: Session, data: dict) -> None:
     session.page = 10**6
     session.tell(
         "chat",
-        f"“{found.question}” is now to be forgotten. Its answer is taken from the reply; check it in step 2.",
+        translate(
+            "“{question}” is now to be forgotten. Its answer is taken from the reply; check it in step 2.",
+            question=found.question,
+        ),
         step=2,
         step_text="See it in step 2",
     )

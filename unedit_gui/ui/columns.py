@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from unedit_gui.errors import BadInput
 from unedit_gui.ui.session import Pane, Session, Turn
+from unedit_gui.ui.words import translate as _
 from unedit_gui.workbench.shared import COLUMNS
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _choose(lab: Lab, session: Session, ids: tuple[str, ...], on: bool) -> None:
     if on and ids not in now:
         session.touch("chat")
         if len(now) >= MOST - 1:
-            raise BadInput(f"{MOST} columns are the most, the original among them; take one away first.")
+            raise BadInput(_("{n} columns are the most, the original among them; take one away first.", n=MOST))
         now = [*now, ids]
     elif not on:
         now = [other for other in now if other != ids]

@@ -13,6 +13,7 @@ from unedit_gui.ui.draw import draw, plural
 from unedit_gui.ui.draw import seconds as duration
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
+from unedit_gui.ui.words import translate as _
 
 if TYPE_CHECKING:
     from unedit_gui.forget.contracts import ContractSet
@@ -57,12 +58,21 @@ def render(lab: Lab, session: Session) -> Markup:
 def _told(taught) -> str:
     if taught is None:
         return ""
-    general = taught.general
-    kept = f", general facts {general[0]:.0%} before and {general[1]:.0%} after" if general else ""
-    text = (
-        f"Taught {plural(len(taught.questions), 'question')} on {taught.base}: it answers {taught.rouge1:.0%}{kept}, "
-    )
-    return f"{text}in {duration(taught.seconds)}. {taught.caution}".rstrip()
+    told = {
+        "questions": plural(len(taught.questions), "question"),
+        "base": taught.base,
+        "share": f"{taught.rouge1:.0%}",
+        "time": duration(taught.seconds),
+    }
+    text = _("Taught {questions} on {base}: it answers {share}, in {time}.", **told)
+    if taught.general:
+        text = _(
+            "Taught {questions} on {base}: it answers {share}, general facts {before} before and {after} after, in {time}.",  # noqa: E501
+            before=f"{taught.general[0]:.0%}",
+            after=f"{taught.general[1]:.0%}",
+            **told,
+        )
+    return f"{text} {taught.caution}".rstrip()
 
 
 def _parties(name: str) -> tuple[str, str]:
@@ -75,10 +85,10 @@ def _chosen(lab: Lab, session: Session) -> ContractSet:
     for name in ("sales", "employment", "contract_seed"):
         text = session.form.get(name, DEFAULTS[name]).strip() or "0"
         if not text.isdigit():
-            raise BadInput(f"{text!r} is not a whole number.")
+            raise BadInput(_("{text} is not a whole number.", text=repr(text)))
         numbers.append(int(text))
     if not 1 <= numbers[0] + numbers[1] <= MOST:
-        raise BadInput(f"Choose 1 to {MOST} contracts in all; the command line takes more.")
+        raise BadInput(_("Choose 1 to {most} contracts in all; the command line takes more.", most=MOST))
     return lab.bench.contracts(*numbers)
 
 
@@ -105,12 +115,13 @@ def _teach(lab: Lab, session: Session, data: dict) -> None:
     def work(job: Job) -> None:
         made = lab.bench.teach(questions, name, seed=seed, job=job)
         session.form.pop("taught_name", None)
-        session.tell(
-            "forget",
-            f"{made.name} answers {made.rouge1:.0%} of the {len(questions)} questions. It is a model in step 1 now and "
-            f"is being loaded; then pick the contract to forget. {made.caution}".strip(),
-            "warn" if made.caution else "good",
+        text = _(
+            "{name} answers {share} of the {n} questions. It is a model in step 1 now and is being loaded; then pick the contract to forget.",  # noqa: E501
+            name=made.name,
+            share=f"{made.rouge1:.0%}",
+            n=len(questions),
         )
+        session.tell("forget", f"{text} {made.caution}".strip(), "warn" if made.caution else "good")
         lab.load(made.folder, owner=session.id)
 
     lab.start(session, "teach", "Teaching", "forget", work, stopped="The model is as it was, and nothing was kept.")
@@ -121,7 +132,7 @@ def _pick(lab: Lab, session: Session, data: dict) -> None:
     taught, name = lab.bench.taught(), str(data.get("contract"))
     questions = [q for q in taught.questions if q.category == name] if taught else []
     if not questions:
-        raise BadInput("The model wasn't taught this contract; teach it first.")
+        raise BadInput(_("The model wasn't taught this contract; teach it first."))
     if any(row.category == name for row in session.rows):
         session.rows = [row for row in session.rows if row.category != name]
         session.check()
@@ -129,7 +140,10 @@ def _pick(lab: Lab, session: Session, data: dict) -> None:
     there = {row.question.strip().casefold() for row in session.rows}
     session.add([q for q in questions if q.question.casefold() not in there])
     session.form["retain"], session.form["general"] = "taught", "1"
-    session.tell("forget", f"{plural(len(questions), 'question')} about “{name}” added; all others stay protected.")
+    added = plural(len(questions), "question")
+    session.tell(
+        "forget", _("{questions} about “{name}” added; all others stay protected.", questions=added, name=name)
+    )
 
 
 ACTS = {"contracts": _open, "teach": _teach, "contract": _pick}

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from unedit_gui.ui.draw import draw
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
+from unedit_gui.ui.words import translate as _
 
 WIDTH, HEIGHT = 420, 110  # of a chart, in the units of its viewBox
 # What a point may hold, how it is called, and the line that it should stay below.
@@ -17,8 +18,7 @@ SERIES = (
         "held",
         "Other replies",
         "limit",
-        "How unlikely the model finds what it used to say to other questions, in nats a token. "
-        "Above the dashed line it is breaking, and training ends.",
+        "How unlikely the model finds what it used to say to other questions, in nats a token. Above the dashed line it is breaking, and training ends.",  # noqa: E501
     ),
     ("rouge1", "Answered", None, "The share of the answers’ words that it says, asked once the loss is low."),
 )
@@ -50,8 +50,8 @@ def charts(points: Sequence[Mapping[str, float]]) -> list[dict]:
         found.append(
             {
                 "name": name,
-                "label": label,
-                "hint": hint,
+                "label": _(label),
+                "hint": _(hint),
                 "points": " ".join(place(x, y) for x, y in line),
                 "limit": None if limit is None else float(place(left, limit).split(",")[1]),
                 "over": limit is not None and line[-1][1] > limit,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from unedit_gui.ui import words
 
@@ -39,8 +40,8 @@ def seconds(value: float | None) -> str:
 
 
 def plural(count: int, one: str, many: str = "") -> str:
-    """A count with its word: "1 question", "3 questions"."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+    """A count with its word, in the language that is being drawn: "1 question", "3 questions"."""
+    return f"{count:,} {words.translate(one if count == 1 else many or one + 's')}"
 
 
 def shorten(text: str, limit: int = 60) -> str:
@@ -67,6 +68,11 @@ def when(created: str) -> str:
         return created
 
 
+def rich(text: str, /, **values: Any) -> Markup:
+    """A translated sentence that has markup in it, such as a bold word: what isn't markup is escaped."""
+    return escape(words.translate(text)).format(**values)
+
+
 def entry(value: Any) -> str:
     """A value of a manifest as people read it."""
     if value is None:
@@ -86,7 +92,7 @@ def _environment() -> Environment:
     )
     filters = (seconds, plural, shorten, number, percent, when, entry)
     found.filters.update({function.__name__: function for function in filters})
-    found.globals.update(_=words.translate, language=words.language)
+    found.globals.update(_=words.translate, rich=rich, language=words.language)
     return found
 
 

@@ -11,6 +11,7 @@ from unedit_gui.ui.draw import draw
 from unedit_gui.ui.files import upload_bytes
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
+from unedit_gui.ui.words import translate as _
 
 FIRST = "alphaedit"
 LABELS = {"l2": "L2 penalty", "lr": "Learning rate (lr)", "kl_factor": "KL factor", "lam": "Lambda"}
@@ -126,7 +127,7 @@ def _take_settings(lab: Lab, session: Session, data: dict) -> None:
     """One of EasyEdit's files: its method is chosen and its settings typed in; what became of each line is told."""
     if blocked := lab.blocked(session):
         raise BadInput(blocked)
-    name, content = upload_bytes(data, "a file of settings has a few thousand bytes")
+    name, content = upload_bytes(data, _("a file of settings has a few thousand bytes"))
     found = lab.bench.read_hparams(content, name)
     session.form["method"] = found.method
     session.overrides[found.method] = {}
@@ -134,10 +135,12 @@ def _take_settings(lab: Lab, session: Session, data: dict) -> None:
         _set(lab, session, f"{found.method}.{setting}", _text(value))
     label = lab.bench.methods()[found.method].label
     told = [*(row for row in found.rows if row.setting and row.remark), *found.left_out]
-    more = " What was scaled, or has no counterpart:" if told else ""
+    text = _("These are the settings of {name}, for {method}.", name=name, method=label)
+    if told:
+        text += " " + _("What was scaled, or has no counterpart:")
     session.tell(
         "edit",
-        f"These are the settings of {name}, for {label}.{more}",
+        text,
         details=tuple(f"{row.key}: {_text(row.value)} ({row.remark})" for row in told),
     )
 
@@ -174,7 +177,8 @@ def _edit(lab: Lab, session: Session, data: dict) -> None:
     pairs = session.good()
     missing, merge = [item for item in targets.items(session) if item.target is None], targets.merged_by(session)
     if missing and targets.kind(session) == "given":
-        raise BadInput(f"The question “{missing[0].rows[0].question}” has no refusal yet; type one in step 3.")
+        question = missing[0].rows[0].question
+        raise BadInput(_("The question “{question}” has no refusal yet; type one in step 3.", question=question))
     on = lab.enabled(session) if session.form.get("on_top") == "1" else ()
     name = session.form.get("edit_name", "").strip() or None
 
@@ -185,7 +189,9 @@ def _edit(lab: Lab, session: Session, data: dict) -> None:
         for row, q in pairs:
             target = session.refusal(row)
             if target is None:
-                raise BadInput(f"The question “{q.question}” was changed meanwhile; press the button again.")
+                raise BadInput(
+                    _("The question “{question}” was changed meanwhile; press the button again.", question=q.question)
+                )
             questions.append(dataclasses.replace(q, target=target.text))
         how = dict(hparams=hparams, protect=facts, on=on, name=name, merge=merge)
         edit = lab.bench.edit(questions, chosen, targets="given", **how, job=job)
@@ -198,7 +204,7 @@ def _edit(lab: Lab, session: Session, data: dict) -> None:
     lab.start(
         session,
         "edit",
-        f"Editing with {label}",
+        _("Editing with {method}", method=label),
         "edit",
         work,
         stopped="No weights were changed and nothing was saved.",

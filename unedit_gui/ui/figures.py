@@ -11,6 +11,7 @@ from unedit_gui.ui import runs as table
 from unedit_gui.ui.draw import draw
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
+from unedit_gui.ui.words import translate as _
 
 if TYPE_CHECKING:
     from unedit_gui.reports.figures import Figure
@@ -42,7 +43,7 @@ def render(lab: Lab, session: Session) -> str:
         shown=shown,
         runs=len(chosen),
         drawn=_drawn(session, chosen) if chosen else None,
-        choices=FROM,
+        choices=[(value, _(text)) for value, text in FROM],
         which=session.form.get("figures_from", "table"),
         ghosts=_ghosts(session),
         pinned=len(lab.bench.pinned_runs()),
@@ -96,7 +97,7 @@ def _show(lab: Lab, session: Session, data: dict) -> None:
 def _runs(lab: Lab, session: Session) -> list[Run]:
     runs = _chosen(lab, session)
     if not runs:
-        raise BadInput("There are no runs to draw or to report on; start a sweep above, or pin some runs.")
+        raise BadInput(_("There are no runs to draw or to report on; start a sweep above, or pin some runs."))
     return runs
 
 

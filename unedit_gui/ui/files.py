@@ -7,6 +7,7 @@ import binascii
 from pathlib import Path
 
 from unedit_gui.errors import BadInput
+from unedit_gui.ui.words import translate as _
 
 
 def upload_bytes(data: dict, too_large: str) -> tuple[str, bytes]:
@@ -18,12 +19,14 @@ def upload_bytes(data: dict, too_large: str) -> tuple[str, bytes]:
     Raises:
         BadInput: it was too large, or did not arrive.
     """
-    name = Path(str(data.get("name") or "the file")).name[:100]
+    name = Path(str(data.get("name") or _("the file"))).name[:100]
     if data.get("unreadable"):
-        raise BadInput(f"{name} could not be read by the browser; close other programs that use it and try again.")
+        raise BadInput(
+            _("{name} could not be read by the browser; close other programs that use it and try again.", name=name)
+        )
     if "data" not in data:
-        raise BadInput(f"{name} is larger than 10 MB; {too_large}.")
+        raise BadInput(_("{name} is larger than 10 MB; {advice}.", name=name, advice=too_large))
     try:
         return name, base64.b64decode(data["data"], validate=True)
     except (binascii.Error, ValueError, TypeError) as error:
-        raise BadInput(f"{name} did not arrive whole; upload it again.") from error
+        raise BadInput(_("{name} did not arrive whole; upload it again.", name=name)) from error

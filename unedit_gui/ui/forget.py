@@ -16,6 +16,7 @@ from unedit_gui.ui.draw import draw, plural, shorten
 from unedit_gui.ui.files import upload_bytes
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
+from unedit_gui.ui.words import translate as _
 
 PAGE = 25
 PLACEHOLDER = "Who wrote Hamlet? | William Shakespeare\nWhat is the capital of Peru? | Lima"
@@ -37,9 +38,12 @@ def render(lab: Lab, session: Session) -> str:
         contracts=contracts.render(lab, session),
         form=session.form,
         placeholder=PLACEHOLDER,
-        sets=[(name, f"{SETS.get(name, name)} ({len(questions)})") for name, questions in sets.items()],
+        sets=[(name, f"{_(SETS.get(name, name))} ({len(questions)})") for name, questions in sets.items()],
         chosen_set=chosen,
-        categories=[("", "all"), *((c, c) for c in sorted({q.category for q in sets.get(chosen, ()) if q.category}))],
+        categories=[
+            ("", _("all")),
+            *((c, c) for c in sorted({q.category for q in sets.get(chosen, ()) if q.category})),
+        ],
         blocked=bool(lab.blocked(session)),
         told=session.notices.get("forget"),
         adding=not total or session.form.get("adding") == "1",
@@ -103,18 +107,17 @@ def _take(session: Session, reading: Reading, source: str, lines: list[str] | No
         f"{problem}{f' — “{shorten(problem.text)}”' if problem.text else ''}" for problem in reading.problems
     )
     if details:
-        kept = f"{plural(len(questions), 'question')} added. " if questions else "Nothing was added. "
-        left = plural(len(details), "row")
-        session.tell(
-            "forget",
-            f"{kept}{left} of {source} can’t be used:",
-            "warn" if questions else "bad",
-            details=details,
-        )
+        left = {"rows": plural(len(details), "row"), "source": source}
+        text = _("Nothing was added. {rows} of {source} can’t be used:", **left)
+        if questions:
+            added = plural(len(questions), "question")
+            text = _("{questions} added. {rows} of {source} can’t be used:", questions=added, **left)
+        session.tell("forget", text, "warn" if questions else "bad", details=details)
     elif questions:
-        session.tell("forget", f"{plural(len(questions), 'question')} of {source} added.")
+        added = plural(len(questions), "question")
+        session.tell("forget", _("{questions} of {source} added.", questions=added, source=source))
     else:
-        raise BadInput("There is nothing to add yet; type at least one line: question | answer.")
+        raise BadInput(_("There is nothing to add yet; type at least one line: question | answer."))
     session.page = 10**6 if session.rows else 0
 
 
@@ -125,7 +128,7 @@ def with_subject(q: Question) -> Question:
 def _paste(lab: Lab, session: Session, data: dict) -> None:
     text = session.form.get("paste", "")
     reading = read_lines(text)
-    _take(session, reading, "the pasted lines")
+    _take(session, reading, _("the pasted lines"))
     bad = {problem.row for problem in reading.problems}
     if bad:
         session.form["adding"] = "1"
@@ -136,7 +139,7 @@ def _paste(lab: Lab, session: Session, data: dict) -> None:
 
 def upload(lab: Lab, session: Session, data: dict) -> None:
     """A file as the browser sent it: its name and, unless it is too large, its bytes."""
-    name, content = upload_bytes(data, "split it into smaller files")
+    name, content = upload_bytes(data, _("split it into smaller files"))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "upload"
         path.write_bytes(content)
@@ -157,15 +160,19 @@ def _pick(lab: Lab, session: Session, data: dict) -> None:
         q for q in sets.get(name, ()) if (not category or q.category == category) and q.question.casefold() not in there
     ]
     if not pool:
-        raise BadInput("All questions of this choice are in the table already; choose another set or category.")
-    source = f"“{SETS.get(name, name)}”"
+        raise BadInput(_("All questions of this choice are in the table already; choose another set or category."))
+    source = f"“{_(SETS.get(name, name))}”"
 
     def take(found: list[Question]) -> None:
         _take(session, Reading(tuple(found), (), ()), source)
         if len(found) < n:
             session.tell(
                 "forget",
-                f"{plural(len(found), 'question')} of {source} added; there are no more to choose from.",
+                _(
+                    "{questions} of {source} added; there are no more to choose from.",
+                    questions=plural(len(found), "question"),
+                    source=source,
+                ),
                 "warn",
             )
 
@@ -174,7 +181,7 @@ def _pick(lab: Lab, session: Session, data: dict) -> None:
         def work(job: Job) -> None:
             found = lab.known_sample(pool, n, seed, job)
             if not found:
-                raise BadInput("The model knows none of these; choose another set or category.")
+                raise BadInput(_("The model knows none of these; choose another set or category."))
             known = {q.question: lab.answer(q) for q in found}
             take(found)
             for row in session.rows:
@@ -192,9 +199,9 @@ def _whole(session: Session, name: str, default: int) -> int:
     try:
         value = int(text)
     except ValueError as error:
-        raise BadInput(f"{text!r} is not a whole number.") from error
+        raise BadInput(_("{text} is not a whole number.", text=repr(text))) from error
     if name == "count" and not 1 <= value <= 1000:
-        raise BadInput(f"Choose between 1 and 1000 questions, not {value}.")
+        raise BadInput(_("Choose between 1 and 1000 questions, not {n}.", n=value))
     return value
 
 
@@ -203,7 +210,7 @@ def _ask(lab: Lab, session: Session, data: dict) -> None:
         raise BadInput(blocked)
     pairs = session.good()
     if not pairs:
-        raise BadInput("No row can be asked yet; mend the rows marked below.")
+        raise BadInput(_("No row can be asked yet; mend the rows marked below."))
 
     def work(job: Job) -> None:
         answers = lab.ask([q for _, q in pairs], job)
@@ -211,9 +218,9 @@ def _ask(lab: Lab, session: Session, data: dict) -> None:
             if row.question.strip() == q.question.strip():
                 row.known, row.reply = answer.known, answer.reply
         known = sum(a.known for a in answers)
-        text = f"The model knows {known} of {len(answers)}."
+        text = _("The model knows {n} of {all}.", n=known, all=len(answers))
         if known < len(answers):
-            text += " Open a mark to read what it says. What it doesn’t know it can’t forget."
+            text += " " + _("Open a mark to read what it says. What it doesn’t know it can’t forget.")
         session.tell("forget", text, "good" if known else "warn")
 
     lab.start(session, "ask", "Asking the model", "forget", work)
@@ -234,7 +241,7 @@ def _remove(lab: Lab, session: Session, data: dict) -> None:
 
     session.undos["forget"] = back
     session.check()
-    session.tell("forget", f"Removed “{shorten(row.question) or 'an empty row'}”.", undo=True)
+    session.tell("forget", _("Removed “{question}”.", question=shorten(row.question) or _("an empty row")), undo=True)
 
 
 def _clear(lab: Lab, session: Session, data: dict) -> None:
@@ -248,7 +255,7 @@ def _clear(lab: Lab, session: Session, data: dict) -> None:
 
     session.undos["forget"] = back
     session.check()
-    session.tell("forget", f"{plural(len(before), 'question')} removed.", undo=True)
+    session.tell("forget", _("{questions} removed.", questions=plural(len(before), "question")), undo=True)
 
 
 def _open(lab: Lab, session: Session, data: dict) -> None:

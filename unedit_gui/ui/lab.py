@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from unedit_gui.errors import BadInput, UneditError
 from unedit_gui.jobs import Job, Stopped, Worker
 from unedit_gui.ui.session import Session, Sessions
+from unedit_gui.ui.words import speaking
+from unedit_gui.ui.words import translate as _
 from unedit_gui.workbench import Answer, Workbench
 
 if TYPE_CHECKING:
@@ -57,17 +59,22 @@ class Lab:
         def here() -> str:
             return view if isinstance(view, str) else view()
 
+        def spoken(job: Job) -> Any:
+            with speaking(session.language):  # what it tells at its end; a worker's thread has no language
+                return work(job)
+
         def settled(job: Job) -> None:
-            if job.state == "failed":
-                session.tell(here(), word(job.error), "bad")
-            elif job.state == "stopped" and not urgent:
-                session.tell(here(), f"{title}: stopped. {stopped}", "warn")
+            with speaking(session.language):
+                if job.state == "failed":
+                    session.tell(here(), word(job.error), "bad")
+                elif job.state == "stopped" and not urgent:
+                    session.tell(here(), _("{title}: stopped. {note}", title=_(title), note=_(stopped)), "warn")
             session.touch()
 
         with session.lock:
             if session.active(kind):
-                raise BadInput(f"“{title}” is running already; wait for it, or stop it.")
-            job = self.worker.submit(kind, title, work, urgent=urgent, owner=session.id, on_done=settled)
+                raise BadInput(_("“{title}” is running already; wait for it, or stop it.", title=_(title)))
+            job = self.worker.submit(kind, title, spoken, urgent=urgent, owner=session.id, on_done=settled)
             session.jobs[kind] = job
             session.notices.pop(here(), None)
             session.touch()
@@ -124,7 +131,7 @@ class Lab:
     def blocked(self, session: Session) -> str:
         """Why nothing can be asked of the model now; "" if it can."""
         if self.bench.model is None:
-            return "The model is still loading." if self.busy_loading else "Load a model in step 1 first."
+            return _("The model is still loading.") if self.busy_loading else _("Load a model in step 1 first.")
         return ""
 
     # ----------------------------------------------------------------- edits
@@ -216,12 +223,11 @@ def word(error: BaseException | None) -> str:
     if isinstance(error, UneditError | Stopped):
         return str(error)
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return (
-            "The memory was not enough. The model is as it was; forget fewer questions at once, "
-            "choose fewer layers, or load a smaller model, and try again."
+        return _(
+            "The memory was not enough. The model is as it was; forget fewer questions at once, choose fewer layers, or load a smaller model, and try again."  # noqa: E501
         )
     log.error("unexpected error", exc_info=error)
-    return (
-        f"Something unexpected went wrong ({type(error).__name__}: {error}). "
-        "The model is as it was; the program's log has the details."
+    return _(
+        "Something unexpected went wrong ({error}). The model is as it was; the program's log has the details.",
+        error=f"{type(error).__name__}: {error}",
     )

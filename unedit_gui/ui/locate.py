@@ -14,6 +14,7 @@ from unedit_gui.reports import heatmap
 from unedit_gui.ui import edit
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Row, Session, key
+from unedit_gui.ui.words import translate as _
 
 if TYPE_CHECKING:
     from unedit_gui.editors.tracing import Trace
@@ -44,7 +45,11 @@ def shown(lab: Lab, session: Session, row: Row) -> dict[str, Any] | None:
         "trace": trace,
         "map": Markup(heatmap.svg(trace.to_json(), layers)),  # everything in it is escaped there
         "back": trace.mlp[trace.last][trace.peak] if trace.peak is not None else 0,
-        "span": f"{layers[0]} to {layers[-1]}" if len(layers) > 1 else f"{layers[0]}" if layers else "",
+        "span": _("{low} to {high}", low=layers[0], high=layers[-1])
+        if len(layers) > 1
+        else f"{layers[0]}"
+        if layers
+        else "",
         "many": len(layers) > 1,
         "label": label,
         "used": _text(layers) == defaults,
@@ -76,7 +81,7 @@ def _text(layers: tuple[int, ...]) -> str:
 def _row(session: Session, data: dict) -> Row:
     row = session.row(int(data["row"]))
     if row is None:
-        raise BadInput("This row is gone; open another one.")
+        raise BadInput(_("This row is gone; open another one."))
     return row
 
 
@@ -86,7 +91,7 @@ def _locate(lab: Lab, session: Session, data: dict) -> None:
     row = _row(session, data)
     asked, subject = key(row), row.subject.strip() or None
     if not asked[0] or not asked[1]:
-        raise BadInput("Type the question and its answer first.")
+        raise BadInput(_("Type the question and its answer first."))
 
     def work(job: Job) -> None:
         model = lab.bench.model.fingerprint

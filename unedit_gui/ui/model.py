@@ -111,7 +111,7 @@ def _delete(lab: Lab, session: Session, data: dict) -> None:
     if taught is None:
         raise BadInput("Only models that were taught here can be deleted here.")
     if lab.bench.model is not None and lab.bench.model.card.name == taught.folder:
-        raise BadInput(f"{taught.name} is in use; load another model first.")
+        raise BadInput(_("{name} is in use; load another model first.", name=taught.name))
     token = lab.bench.delete_taught(taught.name)
     session.form["model"] = "bundled"
 
@@ -120,7 +120,7 @@ def _delete(lab: Lab, session: Session, data: dict) -> None:
         session.touch("model")
 
     session.undos["model"] = undo
-    session.tell("model", f"{taught.name} lies in the trash now.", undo=True)
+    session.tell("model", _("{name} lies in the trash now.", name=taught.name), undo=True)
 
 
 ACTS = {"load": _load, "delete-taught": _delete, "try-ready": shelf.try_ready}

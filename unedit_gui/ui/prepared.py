@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from unedit_gui.errors import BadInput
+from unedit_gui.ui.words import translate as _
 
 if TYPE_CHECKING:
     from unedit_gui.ui.lab import Lab
@@ -31,13 +32,14 @@ def read(text: str) -> list[Prepared]:
     """One question a line, with its answer behind a "|" where there is one. BadInput for too many or too long."""
     found = []
     for line in text.splitlines():
-        question, _, answer = (part.strip() for part in line.partition("|"))
+        question, _bar, answer = (part.strip() for part in line.partition("|"))
         if question:
             found.append(Prepared(question, answer))
         if max(len(question), len(answer)) > LONGEST:
-            raise BadInput(f"A prepared question has {len(line):,} characters; {LONGEST:,} are allowed.")
+            long, most = f"{len(line):,}", f"{LONGEST:,}"
+            raise BadInput(_("A prepared question has {n} characters; {most} are allowed.", n=long, most=most))
     if len(found) > MOST:
-        raise BadInput(f"There are {len(found)} prepared questions; {MOST} are allowed.")
+        raise BadInput(_("There are {n} prepared questions; {most} are allowed.", n=len(found), most=MOST))
     return found
 
 

@@ -12,6 +12,7 @@ from unedit_gui.study.duels import ORIGINAL
 from unedit_gui.ui import columns
 from unedit_gui.ui.prepared import Prepared
 from unedit_gui.ui.words import LANGUAGES
+from unedit_gui.ui.words import translate as _
 
 if TYPE_CHECKING:
     from unedit_gui.ui.lab import Lab
@@ -73,7 +74,7 @@ def _when_loaded(lab: Lab, session: Session, preset: Preset, wanted: str, job: J
     job.progress("Choosing the edits")
     model = lab.bench.model
     if model is None or model.card.name != wanted:
-        raise BadInput(lab.load_error or f"The preset's model {preset.model} is not loaded.")
+        raise BadInput(lab.load_error or _("The preset's model {model} is not loaded.", model=preset.model))
     with session.lock:
         choose(lab, session, preset)
 
@@ -91,7 +92,8 @@ def choose(lab: Lab, session: Session, preset: Preset) -> None:
         for place, row in zip(("duel_first", "duel_second"), rows, strict=False):
             session.form[place] = row[0]
     if missing:
-        text = f"The preset names edits that are not here: {', '.join(missing)}. The others are chosen."
+        named = ", ".join(missing)
+        text = _("The preset names edits that are not here: {edits}. The others are chosen.", edits=named)
         session.tell("chat", text, "warn")
     elif preset.title:
         session.tell("chat", preset.title)
@@ -141,7 +143,7 @@ def _save(lab: Lab, session: Session, data: dict[str, Any]) -> None:
     if not name:
         raise BadInput("Type a name for the preset first.")
     lab.bench.save_preset(current(lab, session), name)
-    session.tell("chat", f"Saved. Open it again with ?preset={name} at the end of the page's address.")
+    session.tell("chat", _("Saved. Open it again with {end} at the end of the page's address.", end=f"?preset={name}"))
 
 
 def take(lab: Lab, session: Session, data: dict) -> bool:

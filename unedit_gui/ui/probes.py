@@ -13,6 +13,7 @@ from unedit_gui.jobs import Job
 from unedit_gui.ui.draw import draw
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
+from unedit_gui.ui.words import translate as _
 
 if TYPE_CHECKING:
     from unedit_gui.edits.edit import Edit
@@ -46,7 +47,7 @@ def render(lab: Lab, session: Session) -> str:
         picked=picked,
         questions=questions(chosen(lab, session)),
         form=session.form,
-        which=WHICH,
+        which=[(value, _(text)) for value, text in WHICH],
         busy=session.active("probe") is not None,
         blocked=bool(lab.blocked(session)),
         found=found,
@@ -96,11 +97,11 @@ def _probe(lab: Lab, session: Session, data: dict) -> None:
         raise BadInput(blocked)
     edits, text = chosen(lab, session), session.form.get("probe_items", "40").strip()
     if not edits:
-        raise BadInput("No edit is chosen; tick the ones to probe.")
+        raise BadInput(_("No edit is chosen; tick the ones to probe."))
     if len(edits) > MOST_EDITS:
-        raise BadInput(f"{len(edits)} edits are ticked; {MOST_EDITS} fit beside each other.")
+        raise BadInput(_("{n} edits are ticked; {most} fit beside each other.", n=len(edits), most=MOST_EDITS))
     if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= 1000:
-        raise BadInput(f"How many items for each probe? {text!r} is not a number from 1 to 1000.")
+        raise BadInput(_("How many items for each probe? {text} is not a number from 1 to 1000.", text=repr(text)))
     which = session.form.get("probe_which", "all")
     names = [name for name, probe in lab.bench.probes().items() if which in ("all", probe.kind)]
     asked = questions(edits)

@@ -16,12 +16,14 @@ from unedit_gui.ui import chat
 from unedit_gui.ui.draw import plural, shorten
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Row, Session
+from unedit_gui.ui.words import translate as _
 
 if TYPE_CHECKING:
     from unedit_gui.edits.edit import Edit
     from unedit_gui.evaluation.held import Held
 
 FILLED = 10
+EXAMPLE = "What is the capital of Italy? | Rome"
 CHIPS = {"held": ("✓", "good"), "lost": ("✗", "bad"), "unknown": ("?", ""), "asking": ("…", "")}
 HINTS = {
     "held": "still answered",
@@ -36,6 +38,7 @@ def values(lab: Lab, session: Session) -> dict[str, Any]:
     problems = _problems(session)
     return {
         "facts": [(row, problems.get(row.id, "")) for row in session.protect],
+        "example": EXAMPLE,
         "held": _chips(session),
         "lost": sum(h.state == "lost" for h in session.held),
         "kept": sum(h.state == "held" for h in session.held),
@@ -50,7 +53,7 @@ def _chips(session: Session) -> list[dict[str, str]]:
     found = []
     for question, state, reply in told:
         sign, tone = CHIPS[state]
-        title = f"{question.question} – {HINTS[state]}" + (f": {shorten(reply, 160)}" if reply else "")
+        title = f"{question.question} – {_(HINTS[state])}" + (f": {shorten(reply, 160)}" if reply else "")
         found.append({"text": question.question, "answer": question.answer, "sign": sign, "tone": tone, "title": title})
     return found
 
@@ -62,7 +65,7 @@ def _problems(session: Session) -> dict[int, str]:
     forget = {row.question.strip().casefold() for row in session.rows}
     for row in session.protect:
         if row.question.strip().casefold() in forget:
-            found.setdefault(row.id, "this question is to be forgotten; take it out of one of the lists")
+            found.setdefault(row.id, _("this question is to be forgotten; take it out of one of the lists"))
     return found
 
 
@@ -71,7 +74,7 @@ def protected(session: Session) -> list[Question]:
     problems = _problems(session)
     for number, row in enumerate(session.protect, 1):
         if row.id in problems:
-            raise BadInput(f"Facts that must stay, row {number}: {problems[row.id]}.")
+            raise BadInput(_("Facts that must stay, row {n}: {problem}.", n=number, problem=problems[row.id]))
     return list(read_table([row.cells() for row in session.protect]).questions)
 
 
@@ -109,7 +112,7 @@ def _again(lab: Lab, session: Session, data: dict) -> None:
         raise BadInput(blocked)
     facts, edits = protected(session), lab.enabled(session)
     if not facts or not edits:
-        raise BadInput("Switch an edit on, and name facts that must stay, first.")
+        raise BadInput(_("Switch an edit on, and name facts that must stay, first."))
     look_after(lab, session, edits, facts)
 
 
@@ -132,7 +135,12 @@ def add(session: Session, reading: Reading, source: str) -> None:
     if reading.problems:
         details = tuple(map(str, reading.problems))
         left = plural(len(details), "row")
-        text = f"{plural(len(reading.questions), 'fact')} of {source} added; {left} can’t be used:"
+        text = _(
+            "{facts} of {source} added; {rows} can’t be used:",
+            facts=plural(len(reading.questions), "fact"),
+            source=source,
+            rows=left,
+        )
         session.tell("edit", text, "warn" if reading.questions else "bad", details=details)
     session.touch("edit")
 
@@ -154,27 +162,27 @@ def _lines(lab: Lab, session: Session, data: dict) -> None:
     text = session.form.get("protect", "")
     reading = read_lines(text)
     if not reading.questions and not reading.problems:
-        raise BadInput("There is nothing to add yet; type at least one line: question | answer.")
-    add(session, reading, "the lines")
+        raise BadInput(_("There is nothing to add yet; type at least one line: question | answer."))
+    add(session, reading, _("the lines"))
     bad = {problem.row for problem in reading.problems}
     session.form["protect"] = "\n".join(line for n, line in enumerate(text.splitlines(), 1) if n in bad)
 
 
 def upload(lab: Lab, session: Session, data: dict) -> None:
     """A file as the browser sent it."""
-    name = Path(str(data.get("name") or "the file")).name[:100]
+    name = Path(str(data.get("name") or _("the file"))).name[:100]
     if "data" not in data:
-        raise BadInput(f"{name} could not be read, or is larger than 10 MB.")
+        raise BadInput(_("{name} could not be read, or is larger than 10 MB.", name=name))
     try:
         content = base64.b64decode(data["data"], validate=True)
     except (binascii.Error, ValueError, TypeError) as error:
-        raise BadInput(f"{name} did not arrive whole; upload it again.") from error
+        raise BadInput(_("{name} did not arrive whole; upload it again.", name=name)) from error
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "upload"
         path.write_bytes(content)
         reading = read_file(path, name)
     if not reading.questions and not reading.problems:
-        raise BadInput(f"{name} holds no questions.")
+        raise BadInput(_("{name} holds no questions.", name=name))
     add(session, reading, name)
 
 
@@ -187,7 +195,11 @@ def _known(lab: Lab, session: Session, data: dict) -> None:
     def work(job: Job) -> None:
         found = lab.known_sample(pool, FILLED, 1, job)
         with session.lock:
-            add(session, Reading(tuple(dataclasses.replace(q, target=None) for q in found), (), ()), "the bundled set")
+            add(
+                session,
+                Reading(tuple(dataclasses.replace(q, target=None) for q in found), (), ()),
+                _("the bundled set"),
+            )
 
     lab.start(session, "ask", "Looking for facts that the model knows", "edit", work)
 
@@ -209,7 +221,7 @@ def _take_out(session: Session, rows: list[Row]) -> None:
         session.touch("edit")
 
     session.undos["edit"] = back
-    session.tell("edit", f"{plural(len(rows), 'fact')} need not stay any more.", undo=True)
+    session.tell("edit", _("{facts} need not stay any more.", facts=plural(len(rows), "fact")), undo=True)
 
 
 ACTS = {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from unedit_gui.errors import BadInput
 from unedit_gui.presenting.recordings import Asked, Recording, Said, paced
 from unedit_gui.ui.draw import draw
+from unedit_gui.ui.words import translate as _
 
 if TYPE_CHECKING:
     from unedit_gui.ui.lab import Lab
@@ -102,8 +103,10 @@ def _record(lab: Lab, session: Session, data: dict) -> None:
     recording = of(session.turns, model)
     lab.bench.save_recording(recording, name)
     left = sum(turn.state in ("done", "stopped") for turn in session.turns) - len(recording.questions)
-    more = f" {left} with other columns were left out." if left else ""
-    session.tell("chat", f"Recorded {len(recording.questions)} questions as {name}.{more}")
+    text = _("Recorded {n} questions as {name}.", n=len(recording.questions), name=name)
+    if left:
+        text += " " + _("{n} with other columns were left out.", n=left)
+    session.tell("chat", text)
 
 
 def _start(lab: Lab, session: Session, data: dict) -> None:

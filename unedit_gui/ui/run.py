@@ -11,6 +11,7 @@ from unedit_gui.ui.draw import draw
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.scores import GROUPS
 from unedit_gui.ui.session import Session
+from unedit_gui.ui.words import translate as _
 
 if TYPE_CHECKING:
     from unedit_gui.evaluation.metrics import TokenProbability
@@ -73,7 +74,9 @@ def _settings(side: list[Run]) -> dict[str, Any]:
     for name, title in (("forget", "facts to forget"), ("retain", "facts to keep"), ("protect", "protected facts")):
         lists = [tuple(q["question"] for q in getattr(run.settings, name)) for run in side]
         first = {questions: place for place, questions in reversed(list(enumerate(lists)))}
-        rows[title] = [f"{len(qs)}, set {chr(65 + sorted(first.values()).index(first[qs]))}" for qs in lists]
+        rows[title] = [
+            _("{n}, set {letter}", n=len(qs), letter=chr(65 + sorted(first.values()).index(first[qs]))) for qs in lists
+        ]
     own = [name for run in side for name in run.settings.hparams]
     for name in sorted(set(own)):
         if own.count(name) > 1:  # what only one of the methods has can't differ

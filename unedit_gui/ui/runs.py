@@ -12,6 +12,7 @@ from unedit_gui.jobs import Job
 from unedit_gui.ui.draw import draw, plural, seconds
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
+from unedit_gui.ui.words import translate as _
 
 if TYPE_CHECKING:
     from unedit_gui.runs import Run, Settings
@@ -56,7 +57,14 @@ COLUMNS = (
     ("seconds", "Time", lambda run: sum(run.seconds.values())),
     ("created", "When", lambda run: run.created),
 )
-FILTERS = ("method", "targets", "sweep", "model")
+# What the table is filtered by: the filter's title, and what it says while it leaves nothing out.
+FACETS = {
+    "method": ("Methods", "All methods"),
+    "targets": ("Targets", "All targets"),
+    "sweep": ("Sweeps", "All sweeps"),
+    "model": ("Models", "All models"),
+}
+FILTERS = tuple(FACETS)
 MOST = 200  # rows shown
 MOST_PICKED = 4
 
@@ -76,14 +84,14 @@ def config(session: Session) -> dict[str, Any]:
     own = form(session, "sweep_questions") == "own"
     questions: Any = tuple(question for _, question in session.good()) if own else form(session, "sweep_questions")
     if own and not questions:
-        raise BadInput("There are no questions in step 2; add some there, or choose another set.")
-    (retained,) = _numbers(form(session, "sweep_retain"), "How many facts should stay")
+        raise BadInput(_("There are no questions in step 2; add some there, or choose another set."))
+    (retained,) = _numbers(form(session, "sweep_retain"), _("How many facts should stay"))
     return {
         "methods": chosen(session, "sweep_methods"),
         "targets": chosen(session, "sweep_targets"),
-        "merge": _numbers(form(session, "sweep_merge"), "Merged"),
-        "facts": "all" if own else _numbers(form(session, "sweep_facts"), "Facts"),
-        "seeds": _numbers(form(session, "sweep_seeds"), "Seeds"),
+        "merge": _numbers(form(session, "sweep_merge"), _("Merged")),
+        "facts": "all" if own else _numbers(form(session, "sweep_facts"), _("Facts")),
+        "seeds": _numbers(form(session, "sweep_seeds"), _("Seeds")),
         "questions": questions,
         "known": form(session, "sweep_known") == "1",
         "retain": "factual" if own else None,
@@ -96,7 +104,9 @@ def config(session: Session) -> dict[str, Any]:
 def _numbers(text: str, what: str) -> list[int]:
     parts = text.replace(",", " ").split()
     if not parts or not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
-        raise BadInput(f"{what}: {text[:40]!r} is not a number, or several with commas between them.")
+        raise BadInput(
+            _("{what}: {text} is not a number, or several with commas between them.", what=what, text=repr(text[:40]))
+        )
     return [int(part) for part in parts]
 
 
@@ -117,8 +127,8 @@ def render(lab: Lab, session: Session) -> str:
         ready=lab.bench.model is not None,
         methods=methods,
         labels={method.name: method.label for method in methods},
-        targets=TARGETS,
-        sets=SETS,
+        targets=[(value, _(text)) for value, text in TARGETS],
+        sets=[(value, _(text)) for value, text in SETS],
         form={name: form(session, name) for name in FORM},
         name=session.form.get("sweep_name", ""),
         ticked={name: chosen(session, name) for name in ("sweep_methods", "sweep_targets")},
@@ -145,12 +155,10 @@ def _told_plan(lab: Lab, session: Session) -> str:
         count, expected = lab.bench.estimate(config(session))
     except BadInput as error:
         return str(error)
-    how_long = (
-        "how long they take is known when the first are finished"
-        if expected is None
-        else (f"about {seconds(expected)}, going by earlier runs")
-    )
-    return f"{plural(count, 'run')}: {how_long}."
+    told = plural(count, "run")
+    if expected is None:
+        return _("{runs}: how long they take is known when the first are finished.", runs=told)
+    return _("{runs}: about {time}, going by earlier runs.", runs=told, time=seconds(expected))
 
 
 def _progress(session: Session) -> dict[str, Any] | None:
@@ -199,9 +207,9 @@ def _filters(session: Session, kept: Sequence[Run]) -> list[dict[str, Any]]:
         values = sorted({_facet(run, name) for run in kept} - {""})
         now = session.form.get(f"runs_{name}", "")
         if len(values) > 1 or now:
-            title = {"method": "methods", "targets": "targets", "sweep": "sweeps", "model": "models"}[name]
-            choices = [("", f"All {title}"), *((value, value) for value in sorted({*values, *filter(None, [now])}))]
-            found.append({"field": f"runs_{name}", "choices": choices, "now": now, "title": title.capitalize()})
+            title, everything = FACETS[name]
+            choices = [("", _(everything)), *((value, value) for value in sorted({*values, *filter(None, [now])}))]
+            found.append({"field": f"runs_{name}", "choices": choices, "now": now, "title": _(title)})
     return found
 
 
@@ -255,8 +263,10 @@ def _sweep(lab: Lab, session: Session, data: dict) -> None:
         states = [outcome.state for outcome in outcomes]
         failed = [outcome for outcome in outcomes if outcome.state == "failed"]
         details = tuple(sorted({outcome.reason for outcome in failed}))
-        text = f"{plural(states.count('made'), 'run')} made, {states.count('kept')} were there already"
-        text += f", {len(failed)} couldn’t be made:" if failed else "."
+        counts = {"runs": plural(states.count("made"), "run"), "kept": states.count("kept")}
+        text = _("{runs} made, {kept} were there already.", **counts)
+        if failed:
+            text = _("{runs} made, {kept} were there already, {n} couldn’t be made:", n=len(failed), **counts)
         session.tell("runs", text, "warn" if failed else "good", details=details)
 
     stopped = "What was finished is kept; started again, it goes on from there."
@@ -298,7 +308,7 @@ def _delete(lab: Lab, session: Session, data: dict) -> None:
         session.touch("runs", "run")
 
     session.undos["runs"] = back
-    session.tell("runs", f"Deleted the run “{run.name}”.", undo=True)
+    session.tell("runs", _("Deleted the run “{name}”.", name=run.name), undo=True)
     session.touch("runs", "run")
 
 

@@ -15,6 +15,7 @@ from unedit_gui.ui import study
 from unedit_gui.ui.draw import draw
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
+from unedit_gui.ui.words import translate as _
 
 if TYPE_CHECKING:
     from unedit_gui.evaluation.suite import Scores
@@ -97,7 +98,10 @@ def render(lab: Lab, session: Session) -> str:
         wordings=sum(len(q.rephrases) for q in questions),
         writing=session.active("rephrase") is not None,
         rephrased=session.rephrased,
-        choices=[*([("taught", "What else it was taught")] if lab.bench.taught() else []), *RETAIN],
+        choices=[
+            *([("taught", _("What else it was taught"))] if lab.bench.taught() else []),
+            *((value, _(text)) for value, text in RETAIN),
+        ],
         chosen=session.form.get("retain", "known"),
         form=session.form,
         busy=session.active("evaluate", "example") is not None,
@@ -207,11 +211,11 @@ def _evaluate(lab: Lab, session: Session, data: dict) -> None:
     on, forget = lab.enabled(session), facts(lab, session)
     choice, text = session.form.get("retain", "known"), session.form.get("retain_n", "20").strip()
     if choice not in ("own", "taught") and (not text.isdigit() or not 1 <= int(text) <= 1000):
-        raise BadInput(f"How many facts should stay? {text!r} is not a number from 1 to 1000.")
+        raise BadInput(_("How many facts should stay? {text} is not a number from 1 to 1000.", text=repr(text)))
     if choice == "own":
         problems = read_lines(session.form.get("retain_own", "")).problems
         if problems:
-            raise BadInput(f"Facts that should stay: {problems[0]}.")
+            raise BadInput(_("Facts that should stay: {problem}.", problem=problems[0]))
 
     general = lab.sets.get("general", ()) if session.form.get("general") == "1" else ()
 

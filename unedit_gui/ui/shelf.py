@@ -15,6 +15,7 @@ from unedit_gui.jobs import Job
 from unedit_gui.ui.files import upload_bytes
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
+from unedit_gui.ui.words import translate as _
 
 LARGEST = 60_000_000  # bytes of an edit that goes through the browser
 VIEW = "shelf"  # where this list's own news are told: beside its buttons, which may be far from the step's top
@@ -62,17 +63,19 @@ def _upload(lab: Lab, session: Session, data: dict) -> None:
     """An edit's zip file from elsewhere: checked, kept, and switched on alone."""
     if blocked := lab.blocked(session):
         raise BadInput(blocked)
-    name, content = upload_bytes(data, "copy the edit’s folder and use the command `edits --add` instead")
+    name, content = upload_bytes(data, _("copy the edit’s folder and use the command `edits --add` instead"))
     edit = lab.bench.add_edit(content, name)
     lab.take(session, edit)
-    session.tell(VIEW, f"“{edit.name}” is here now, and switched on.", step=5, step_text="Compare in the chat")
+    session.tell(
+        VIEW, _("“{name}” is here now, and switched on.", name=edit.name), step=5, step_text="Compare in the chat"
+    )
 
 
 def try_ready(lab: Lab, session: Session, data: dict) -> None:
     """Switch a ready-made edit on, alone, and go where it can be talked to."""
     ready = next((i for i in lab.edits if i in lab.ready), None)
     if ready is None:
-        raise BadInput("There is no ready-made edit for this model; make one in step 4.")
+        raise BadInput(_("There is no ready-made edit for this model; make one in step 4."))
     session.enabled = [ready]
     session.touch("edit", "chat", "scores", "top")
     session.go(5)
@@ -81,7 +84,7 @@ def try_ready(lab: Lab, session: Session, data: dict) -> None:
 def _at(lab: Lab, data: dict):
     edit = lab.edits.get(str(data["edit"]))
     if edit is None:
-        raise BadInput("This edit is not in the list any more.")
+        raise BadInput(_("This edit is not in the list any more."))
     return edit
 
 
@@ -106,8 +109,11 @@ def _download(lab: Lab, session: Session, data: dict) -> dict:
     size = sum(tensor.nbytes for part in lab.bench.stack(edit) for tensor in part.tensors.values())
     if size > LARGEST:
         raise BadInput(
-            f"This edit has {size / 1e6:.0f} MB, too much for the browser; on the command line "
-            f"`edits --pack {edit.id} --out FILE.zip` writes it."
+            _(
+                "This edit has {size} MB, too much for the browser; on the command line `{command}` writes it.",
+                size=f"{size / 1e6:.0f}",
+                command=f"edits --pack {edit.id} --out FILE.zip",
+            )
         )
     packed = base64.b64encode(lab.bench.pack_edit(edit)).decode("ascii")
     return {"name": f"edit-{edit.id}.zip", "type": "application/zip", "base64": packed}
@@ -118,7 +124,7 @@ def _export(lab: Lab, session: Session, data: dict) -> dict | None:
         raise BadInput(blocked)
     form, on = str(data["form"]), lab.enabled(session)
     if not on:
-        raise BadInput("Switch on what is to be exported first.")
+        raise BadInput(_("Switch on what is to be exported first."))
     if form == "manifest":
         text = json.dumps({"edits": [edit.document() for edit in on]}, ensure_ascii=False, indent=1)
         return {"name": "manifest.json", "type": "application/json", "text": text}
@@ -130,7 +136,11 @@ def _export(lab: Lab, session: Session, data: dict) -> dict | None:
     def work(job: Job) -> None:
         done = lab.bench.export(on, form, job=job)
         details = tuple(text for text in (done.usage, done.warning) if text)
-        session.tell(VIEW, f"Written to {done.folder} ({done.size / 1e6:.1f} MB).", details=details)
+        session.tell(
+            VIEW,
+            _("Written to {folder} ({size} MB).", folder=done.folder, size=f"{done.size / 1e6:.1f}"),
+            details=details,
+        )
 
     lab.start(session, "export", TITLES[form], VIEW, work, stopped="Nothing was left behind.")
     return None
@@ -139,7 +149,7 @@ def _export(lab: Lab, session: Session, data: dict) -> dict | None:
 def _compare(lab: Lab, session: Session, data: dict) -> None:
     on = lab.enabled(session)
     if len(on) != 2:
-        raise BadInput("Switch on exactly two edits to compare them.")
+        raise BadInput(_("Switch on exactly two edits to compare them."))
     session.form["compared"] = " ".join(edit.id for edit in on)
     session.touch("edit")
 
@@ -154,10 +164,10 @@ def _delete(lab: Lab, session: Session, data: dict) -> None:
     if edit is None:
         return
     if edit.id in lab.ready:
-        raise BadInput("This edit comes with the program and can’t be deleted; switch it off.")
+        raise BadInput(_("This edit comes with the program and can’t be deleted; switch it off."))
     held = lab.worker.current
     if held is not None and held.kind in ("edit", "example", "evaluate", "export"):
-        raise BadInput(f"“{held.title}” is using the edits; delete it once that is finished.")
+        raise BadInput(_("“{title}” is using the edits; delete it once that is finished.", title=_(held.title)))
     token, was_on = lab.bench.delete_edit(edit), edit.id in session.enabled
     lab.drop(edit)
     with session.lock:
@@ -172,7 +182,7 @@ def _delete(lab: Lab, session: Session, data: dict) -> None:
 
     for view in ("edit", "chat"):
         session.undos[view] = back
-        session.tell(view, f"Deleted “{edit.name}”.", undo=True)
+        session.tell(view, _("Deleted “{name}”.", name=edit.name), undo=True)
     lab.touch_edits()
 
 

@@ -17,6 +17,7 @@ from unedit_gui.ui.draw import draw, plural
 from unedit_gui.ui.files import upload_bytes
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
+from unedit_gui.ui.words import translate as _
 
 if TYPE_CHECKING:
     from unedit_gui.study.power import Power
@@ -84,7 +85,7 @@ def field(lab: Lab, session: Session, data: dict) -> None:
 
 def upload(lab: Lab, session: Session, data: dict) -> None:
     """A protocol, which makes a draft, or a CSV with the chosen draft's replies."""
-    name, content = upload_bytes(data, "a study of that size is a mistake")
+    name, content = upload_bytes(data, _("a study of that size is a mistake"))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(content)
@@ -103,22 +104,25 @@ def _create(lab: Lab, session: Session, path: Path) -> None:
     before = {study.name: study.state for study in studies.all()}.get(name)
     study = studies.create(name, protocol, replace=before == "draft")
     session.form["study"] = study.name
-    replaced = " The draft of that name that was there is in the trash." if before == "draft" else ""
-    session.tell("studies", f"“{study.name}” is a draft now; its replies come next.{replaced}")
+    text = _("“{name}” is a draft now; its replies come next.", name=study.name)
+    if before == "draft":
+        text += " " + _("The draft of that name that was there is in the trash.")
+    session.tell("studies", text)
 
 
 def _import(lab: Lab, session: Session, path: Path) -> None:
     from unedit_gui.study.freezing import from_csv
 
     new = from_csv(_chosen(lab, session), path)
-    session.tell("studies", f"{new} replies were frozen.")
+    session.tell("studies", _("{n} replies were frozen.", n=new))
 
 
 def _example(lab: Lab, session: Session, data: dict) -> None:
     taken = {study.name for study in lab.bench.studies.all()}
     name = next(name for name in ("example", *(f"example {n}" for n in range(2, 1000))) if name not in taken)
     session.form["study"] = lab.bench.studies.example(name).name
-    session.tell("studies", f"“{name}” is a draft with its replies frozen; open it to let people take part.")
+    text = _("“{name}” is a draft with its replies frozen; open it to let people take part.", name=name)
+    session.tell("studies", text)
     _changed(lab)
 
 
@@ -136,7 +140,7 @@ def _freeze(lab: Lab, session: Session, data: dict) -> None:
 
     def work(job: Job) -> None:
         new = lab.bench.freeze_study(study, job=job)
-        session.tell("studies", f"{new} replies were written and frozen.")
+        session.tell("studies", _("{n} replies were written and frozen.", n=new))
         _changed(lab)
 
     lab.start(session, "freeze", "Writing the replies", "studies", work, stopped="Those that are written stay frozen.")
@@ -146,7 +150,7 @@ def _become(state: str):
     def act(lab: Lab, session: Session, data: dict) -> None:
         getattr(_chosen(lab, session), state)()
         session.form["closing"] = ""
-        session.tell("studies", DONE[state])
+        session.tell("studies", _(DONE[state]))
         _changed(lab)
 
     return act
@@ -163,12 +167,12 @@ def _invite(lab: Lab, session: Session, data: dict) -> dict:
     study, url = _chosen(lab, session), session.form.get("study_url", "").strip() or ADDRESS
     text = session.form.get("study_count", "1").strip()
     if not (text.isascii() and text.isdigit()):
-        raise BadInput(f"How many people? {text!r} is not a number.")
+        raise BadInput(_("How many people? {text} is not a number.", text=repr(text)))
     codes.invitations([], url)  # before codes are made that nobody would learn
     rows = codes.invitations(study.invite(int(text)), url)
-    session.tell(
-        "studies", f"{plural(len(rows), 'link')} saved as invitations.csv, with codes that are kept nowhere else."
-    )
+    links = plural(len(rows), "link")
+    text = _("{links} saved as invitations.csv, with codes that are kept nowhere else.", links=links)
+    session.tell("studies", text)
     _changed(lab)
     return {"name": "invitations.csv", "type": "text/csv;charset=utf-8", "text": codes.invitations_csv(rows)}
 

@@ -9,6 +9,7 @@ from unedit_gui.errors import BadInput
 from unedit_gui.ui.draw import draw
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Pane, Session, Turn
+from unedit_gui.ui.words import translate as _
 
 QUALITY = (
     ("1", "Yes, forgotten", "The reply doesn’t give the true answer, or anything close to it."),
@@ -101,9 +102,9 @@ def render(lab: Lab, session: Session) -> str:
         rated=item is not None and item.mark in session.rated,
         draft=session.draft,
         missing=_missing(session.draft),
-        quality=QUALITY,
-        entailment=ENTAILMENT,
-        trust=TRUST,
+        quality=[(value, _(name), _(note)) for value, name, note in QUALITY],
+        entailment=[(value, _(name), _(note)) for value, name, note in ENTAILMENT],
+        trust=[(value, _(name), _(note)) for value, name, note in TRUST],
         saved=saved[::-1][:SHOWN],
         total=len(saved),
     )
@@ -111,9 +112,9 @@ def render(lab: Lab, session: Session) -> str:
 
 def _missing(draft: dict[str, str]) -> str:
     if draft.get("quality") not in ("0", "1"):
-        return "Choose yes or no first."
+        return _("Choose yes or no first.")
     if draft["quality"] == "1" and not (draft.get("entailment") and draft.get("trust")):
-        return "Answer both scales, too."
+        return _("Answer both scales, too.")
     return ""
 
 
@@ -140,7 +141,7 @@ def _save(lab: Lab, session: Session, data: dict) -> None:
 
     found, draft = items(session), session.draft
     if not found or _missing(draft):
-        raise BadInput(_missing(draft) or "There is no reply to rate.")
+        raise BadInput(_missing(draft) or _("There is no reply to rate."))
     item = found[session.rating]
     edits = [lab.edits[i] for i in item.edits if i in lab.edits]
     forgotten = draft["quality"] == "1"
@@ -163,7 +164,7 @@ def _save(lab: Lab, session: Session, data: dict) -> None:
     session.draft = {}
     last = session.rating == len(found) - 1
     session.rating = min(session.rating + 1, len(found) - 1)
-    session.tell("study", "Saved." if last else "Saved. Here is the next reply.")
+    session.tell("study", _("Saved.") if last else _("Saved. Here is the next reply."))
     _all_pages(lab)
 
 
@@ -179,7 +180,7 @@ def _delete(lab: Lab, session: Session, data: dict) -> None:
         _all_pages(lab)
 
     session.undos["study"] = back
-    session.tell("study", "The rating was deleted.", undo=True)
+    session.tell("study", _("The rating was deleted."), undo=True)
     _all_pages(lab)
 
 

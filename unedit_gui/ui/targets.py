@@ -16,6 +16,7 @@ from unedit_gui.jobs import Job
 from unedit_gui.ui.draw import draw, plural
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Refusal, Row, Session, key
+from unedit_gui.ui.words import translate as _
 
 KINDS = (
     (
@@ -63,7 +64,7 @@ def items(session: Session) -> list[Item]:
     pairs = session.good()
     other = session.beside.get(session.form.get("beside", ""), {})
     found = []
-    for group in merge([q for _, q in pairs], merged_by(session)):
+    for group in merge([q for _row, q in pairs], merged_by(session)):
         rows = tuple(pairs[place][0] for place in group.places)
         found.append(Item(rows, group, _shared(rows, session.refusals), _shared(rows, other)))
     return found
@@ -90,12 +91,15 @@ def render(lab: Lab, session: Session) -> str:
     return draw(
         "targets",
         told=session.notices.get("targets"),
-        kinds=KINDS,
+        kinds=[(value, _(name), _(note)) for value, name, note in KINDS],
         kind=kind(session),
-        names=NAMES,
-        merges=[(str(k), "No" if k == 1 else f"By {k}") for k in MERGES],
+        names={value: _(name) for value, name in NAMES.items()},
+        merges=[(str(k), _("No") if k == 1 else _("By {n}", n=k)) for k in MERGES],
         merge=merged_by(session),
-        others=[("", "Nothing"), *((value, name) for value, name, _ in KINDS if value not in _hidden(session))],
+        others=[
+            ("", _("Nothing")),
+            *((value, _(name)) for value, name in NAMES.items() if value not in _hidden(session)),
+        ],
         beside=beside,
         total=len(found),
         questions=sum(len(item.rows) for item in found),
@@ -184,8 +188,10 @@ def _put_aside(session: Session, name: str, value: str) -> None:
             session.touch("targets", "edit")
 
         session.undos["targets"] = back
-        what = "of the other kind" if name == "kind" else "for the questions as they were merged before"
-        session.tell("targets", f"What was written {what} was put aside.", undo=True)
+        text = _("What was written for the questions as they were merged before was put aside.")
+        if name == "kind":
+            text = _("What was written of the other kind was put aside.")
+        session.tell("targets", text, undo=True)
     session.touch("targets", "edit", "top")
 
 
@@ -210,12 +216,12 @@ def _again(lab: Lab, session: Session, data: dict) -> None:
 
     def work(job: Job) -> None:
         before = item.target.text if item.target else None
-        for _ in range(ANEW):
+        for _attempt in range(ANEW):
             session.seed += 1
-            (target, *_) = write_now(lab, session, [item], job)
+            target = write_now(lab, session, [item], job)[0]
             if target.text != before:
                 return
-        session.tell("targets", "The same came out again; type another one if you don’t like it.", "warn")
+        session.tell("targets", _("The same came out again; type another one if you don’t like it."), "warn")
 
     lab.start(session, "targets", "Writing one anew", "targets", work)
 
@@ -226,7 +232,7 @@ def _compare(lab: Lab, session: Session, data: dict) -> None:
     if blocked := lab.blocked(session):
         raise BadInput(blocked)
     if other not in NAMES:
-        raise BadInput("Choose a second kind to compare with.")
+        raise BadInput(_("Choose a second kind to compare with."))
     lacking = [item for item in items(session) if item.beside is None]
 
     def work(job: Job) -> None:
@@ -236,7 +242,7 @@ def _compare(lab: Lab, session: Session, data: dict) -> None:
             place.update({row_id: refusal for row_id, refusal in written})
             session.touch("targets")
 
-    lab.start(session, "targets", f"Writing the other kind: {NAMES[other]}", "targets", work)
+    lab.start(session, "targets", _("Writing the other kind: {kind}", kind=_(NAMES[other])), "targets", work)
 
 
 def _use(lab: Lab, session: Session, data: dict) -> None:
@@ -251,7 +257,7 @@ def _can_write(lab: Lab, session: Session) -> None:
     if blocked := lab.blocked(session):
         raise BadInput(blocked)
     if kind(session) == "given":
-        raise BadInput("Type the refusals below, or choose another kind to have them written.")
+        raise BadInput(_("Type the refusals below, or choose another kind to have them written."))
 
 
 def _have_written(lab: Lab, session: Session, wanted: list[Item]) -> None:
@@ -270,9 +276,9 @@ def _have_written(lab: Lab, session: Session, wanted: list[Item]) -> None:
         if replaces:
             session.undos["targets"] = back
         if len(targets) > 1:
-            text = f"{plural(len(targets), 'target')} written."
+            text = _("{targets} written.", targets=plural(len(targets), "target"))
             if fallen:
-                text += f" For {fallen} of them the model’s own could not be used, so a rule made one."
+                text += " " + _("For {n} of them the model’s own could not be used, so a rule made one.", n=fallen)
             session.tell("targets", text, undo=replaces)
 
     lab.start(session, "targets", "Writing targets", "targets", work)

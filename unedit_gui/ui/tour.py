@@ -10,6 +10,7 @@ from unedit_gui.errors import BadInput
 from unedit_gui.jobs import Job
 from unedit_gui.ui.draw import number
 from unedit_gui.ui.session import STEPS, Refusal, Session, Turn, key
+from unedit_gui.ui.words import translate as _
 
 if TYPE_CHECKING:
     from unedit_gui.ui.lab import Lab
@@ -42,7 +43,7 @@ def begin(lab: Lab, session: Session, data: dict) -> None:
 def _run(lab: Lab, session: Session, job: Job) -> None:
     bench = lab.bench
     if bench.model is None:
-        raise BadInput(lab.load_error or "The model could not be loaded; load one in step 1 first.")
+        raise BadInput(lab.load_error or _("The model could not be loaded; load one in step 1 first."))
     forget, retain = bench.example()
     show = _guide(session)
 
@@ -56,7 +57,7 @@ def _run(lab: Lab, session: Session, job: Job) -> None:
         rows = session.add(bench.with_subjects(forget))
         questions = [session.questions[row.id] for row in rows]
     if replaced:
-        session.tell("forget", "The example’s questions took the place of yours.", undo="forget" in session.undos)
+        session.tell("forget", _("The example’s questions took the place of yours."), undo="forget" in session.undos)
     answers = lab.ask(forget, job)
     with session.lock:
         for row, answer in zip(rows, answers, strict=True):
@@ -90,8 +91,11 @@ def _run(lab: Lab, session: Session, job: Job) -> None:
     show("study")
     session.tell(
         "study",
-        f"The example is done: the score went from {number(scores.score_before)} to "
-        f"{number(scores.score_after)}, of 2. Now judge a reply yourself; all steps above can be looked at again.",
+        _(
+            "The example is done: the score went from {before} to {after}, of 2. Now judge a reply yourself; all steps above can be looked at again.",  # noqa: E501
+            before=number(scores.score_before),
+            after=number(scores.score_after),
+        ),
     )
 
 

@@ -40,7 +40,7 @@ def speaking(language: str) -> Iterator[None]:
         _current.reset(token)
 
 
-def translate(text: str, **values: object) -> str:
+def translate(text: str, /, **values: object) -> str:
     """A sentence in the language that is being drawn, with `{name}` filled in from `values`."""
     found = catalogue(_current.get()).get(text, text)
     return found.format(**values) if values else found
