@@ -19,8 +19,8 @@ its mean eigenvalue is added. What text stands behind C decides what survives (s
 
 Measured on the bundled model with default hparams, by `evaluate` (replies of 64 tokens), on facts that it knows and
 that are in no bundled set, targets self-improved, 60 retained, mean of three draws. 10 facts: forget R1 0.00, rephrased
-0.10, retain / before 0.94, all replies refusals that name the topic. 40 facts: 0.00; 0.28 (0.23, 0.33, 0.29); 0.88
-(0.82, 0.90, 0.92); 0.96 of the replies.
+0.10 (0.15, 0.10, 0.05), retain / before 0.93 (0.93, 0.93, 0.92), all replies refusals that name the topic. 40 facts:
+0.00; 0.28 (0.23, 0.33, 0.29); 0.88 (0.82, 0.90, 0.92); 0.96 of the replies.
 """
 
 import time
