@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from transformers import DynamicCache
 
+from .few_rows import few_rows
 from .openings import Opening
 
 _LIKE = 8  # prompts whose lengths differ by at most this many tokens are prefilled together
@@ -106,7 +107,7 @@ class _Batch:
                 active = [active[k] for k in keep]
             self._select(active)
             mask = torch.cat([mask, mask.new_ones(len(active), 1)], dim=1)
-            with self._threads(len(active)):
+            with self._threads(len(active)), few_rows(len(active)):
                 out = self.model.hf(
                     input_ids=chosen[:, None],
                     attention_mask=mask,
