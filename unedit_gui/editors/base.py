@@ -40,6 +40,11 @@ def hparam(default, help: str, *, low: float | None = None, high: float | None =
     return field(default=default, metadata=metadata)
 
 
+def inherited(parent: type, name: str, default):
+    """A field of a hyperparameter set above, as it is there but for its default."""
+    return field(default=default, metadata=parent.__dataclass_fields__[name].metadata)
+
+
 @dataclass(frozen=True)
 class ValueHparams(Hparams):
     """What ROME, MEMIT and AlphaEdit have in common: where they act, and how they find the new values."""

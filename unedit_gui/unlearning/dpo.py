@@ -30,33 +30,20 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from ..editors.base import Method, hparam, register
+from ..editors.base import Method, hparam, inherited, register
 from .base import RETAIN, Batch, RetainHparams, unlearn
 
 
 @dataclass(frozen=True)
 class DpoHparams(RetainHparams):
-    epochs: int = hparam(20, "How often each fact is met in training.", low=1, high=200)
-    retain: int = hparam(
-        1000, "Size of the retain set: protected facts, neighbours, and shipped questions up to here.", low=1, high=2000
-    )
-    neighbours: int = hparam(
-        6, "For each fact, how many questions of the same form about other subjects are in it; 0: none.", low=0, high=20
-    )
-    phrasings: int = hparam(
-        6,
-        "In how many wordings, made by rules, each question is met in training; its own half of the time. 1: its own.",
-        low=1,
-        high=10,
-        advanced=True,
-    )
-    beside: int = hparam(
-        2, "How many of the retain set are met beside each fact of a step.", low=1, high=16, advanced=True
-    )
+    epochs: int = inherited(RetainHparams, "epochs", 20)
+    retain: int = inherited(RetainHparams, "retain", 1000)
+    neighbours: int = inherited(RetainHparams, "neighbours", 6)
+    phrasings: int = inherited(RetainHparams, "phrasings", 6)
+    beside: int = inherited(RetainHparams, "beside", 2)
     beta: float = hparam(
         0.1, "How soon a preference is strong enough; lower goes further from the original.", low=1e-3, high=10
     )
-
     anchor: float = hparam(2.0, "How much the refusal's own likelihood counts beside the preference.", low=0, high=100)
     weight: float = hparam(1.0, "How much the retain set counts beside the preference; 0: none.", low=0, high=100)
 

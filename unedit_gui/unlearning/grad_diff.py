@@ -27,32 +27,18 @@ from dataclasses import dataclass
 
 import torch
 
-from ..editors.base import Method, hparam, register
+from ..editors.base import Method, hparam, inherited, register
 from .base import RETAIN, Batch, RetainHparams, unlearn
 
 
 @dataclass(frozen=True)
 class GradDiffHparams(RetainHparams):
-    epochs: int = hparam(12, "How often each fact is met in training.", low=1, high=200)
-    lr: float = hparam(
-        5e-4, "Highest learning rate (AdamW; rises at first, then falls along a cosine).", low=1e-7, high=1
-    )
-    retain: int = hparam(
-        480, "Size of the retain set: protected facts, neighbours, and shipped questions up to here.", low=1, high=2000
-    )
-    neighbours: int = hparam(
-        4, "For each fact, how many questions of the same form about other subjects are in it; 0: none.", low=0, high=20
-    )
-    phrasings: int = hparam(
-        6,
-        "In how many wordings, made by rules, each question is met in training; its own half of the time. 1: its own.",
-        low=1,
-        high=10,
-        advanced=True,
-    )
-    beside: int = hparam(
-        2, "How many of the retain set are met beside each fact of a step.", low=1, high=16, advanced=True
-    )
+    epochs: int = inherited(RetainHparams, "epochs", 12)
+    lr: float = inherited(RetainHparams, "lr", 5e-4)
+    retain: int = inherited(RetainHparams, "retain", 480)
+    neighbours: int = inherited(RetainHparams, "neighbours", 4)
+    phrasings: int = inherited(RetainHparams, "phrasings", 6)
+    beside: int = inherited(RetainHparams, "beside", 2)
     enough: float = hparam(
         4.0, "An answer that is this unlikely, in nats a token, is pushed no further.", low=0.1, high=100
     )
