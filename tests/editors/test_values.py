@@ -12,7 +12,7 @@ from tests.models.tiny import CONFIGS, bytes_tokenizer, tiny_family, tiny_llama
 from unedit_gui.editors import METHODS, hparams_from
 from unedit_gui.editors.arithmetic import side_by_side
 from unedit_gui.editors.locate import FRAMES, histories, places
-from unedit_gui.editors.values import ECHO, ESSENCE, Objective, _Batch, mentions, solve
+from unedit_gui.editors.values import ECHO, ESSENCE, Objective, _alike, _Batch, _Row, mentions, solve
 from unedit_gui.editors.walk import keys_and_outputs
 from unedit_gui.edits.variants import Variants
 from unedit_gui.jobs import Job, Stopped
@@ -412,3 +412,18 @@ def test_the_plain_formula_itself_agrees_with_cross_entropy(small):
     nll, kl = plain_terms(small, request, zero, contexts=1)
     torch.testing.assert_close(nll, expected)
     assert kl == 0
+
+
+def test_few_rows_are_one_group_and_many_are_groups_of_like_length():
+    """A group costs something whatever its size, and padding costs as much as what it pads."""
+
+    def rows(*lengths):
+        return [_Row(list(range(length)), 0, [], 0) for length in lengths]
+
+    def lengths(groups):
+        return [[len(row.ids) for row in group] for group in groups]
+
+    assert lengths(_alike(rows(9, 16, 15))) == [[16, 15, 9]]
+    assert lengths(_alike(rows(*[10] * 20, *[40] * 20))) == [[40] * 20, [10] * 20]
+    assert lengths(_alike(rows(*[10] * 20), at_most=100)) == [[10] * 10, [10] * 10]
+    assert lengths(_alike(rows(300), at_most=100)) == [[300]]
