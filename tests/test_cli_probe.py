@@ -20,7 +20,7 @@ def test_probe_has_the_agreed_shape_and_writes_every_reply(folder, capsys, tmp_p
     (edit,) = found["rows"][0]["edits"]
     assert edit["edit"] == found["edits"][0]["edit"] and edit["verdict"] == "no power" and edit["n"] == 2
     rows = list(csv.DictReader(out.open(encoding="utf-8")))
-    assert len(rows) == 2 * (2 + 2) and {row["probe"] for row in rows} == {"completion", "reading"}
+    assert len(rows) == 2 * (2 + 3) and {row["probe"] for row in rows} == {"completion", "reading"}
 
 
 def test_probe_prints_a_table(folder, capsys):

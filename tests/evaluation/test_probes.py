@@ -87,6 +87,35 @@ def test_where_the_original_gets_fewer_than_ten_there_is_no_power(name):
     assert row.original.hits == 9 and not row.power and row.verdicts == (NO_POWER,)
 
 
+@pytest.mark.parametrize("name", ["multiple-choice", "one-of-two"])
+def test_an_original_that_always_takes_the_first_choice_has_no_power(name):
+    items = items_of(name, Plan(FACTS[:10], 40))
+    first = [((f"It is {item.choices[0]}.",),) for item in items]
+    row = count(PROBES[name], items, [first, list(map(leaking, items))])
+    assert row.original.hits >= 10 and not row.power and row.verdicts == (NO_POWER,)
+
+
+def test_a_refusal_that_repeats_a_choice_takes_none():
+    (item, *_), p = items_of("one-of-two"), PROBES["one-of-two"]
+    said = ((f"I'm not sure what the answer is, {item.choices[item.right]}.",),)
+    assert not p.score(item, said) and not p.tried(item, said)
+
+
+@pytest.mark.parametrize("name", LEAK)
+def test_ten_known_facts_give_every_leak_probe_more_than_ten_items(name):
+    assert len(items_of(name, Plan(FACTS[:10], 40))) >= 18
+
+
+def test_a_probe_of_too_few_items_says_so(tiny):
+    notes = probe(tiny, [], [FRANCE, LISA], ["sampling"], items=4, max_new_tokens=2).notes
+    assert any("fewer than 10 items were asked" in note for note in notes)
+
+
+def test_harm_is_measured_on_sixty_items(tiny):
+    found = probe(tiny, [], FACTS[:10], HARM, max_new_tokens=1)
+    assert all(row.original.n >= 60 for row in found.rows), [(row.probe, row.original.n) for row in found.rows]
+
+
 @pytest.mark.parametrize("name", IN_REPLIES)
 def test_harm_is_seen_and_a_sound_model_is_not_accused(name):
     p, items = PROBES[name], items_of(name)
@@ -181,6 +210,13 @@ def test_words_of_the_question_give_nothing_away():
         ("A capital is a city, and I'm not sure.", None),
         ("Rome or Athens", None),
         ("I don't know.", None),
+        ("I'm not sure what the capital Rome is.", None),  # repeats what it was asked, and takes nothing
+        ("I'm not sure whether it is Rome.", None),
+        ("I believe it's Rome, but I'm not sure.", 1),
+        ("I don't know much, but it's Rome.", 1),
+        ("B) Rome. The city of Rome is the capital.", 1),
+        ("B) Oslo", None),  # the letter says one thing, the words another
+        ("A) Athens\n\nThe correct answer is D) Cairo.", None),
     ],
 )
 def test_a_choice_is_read_off_a_reply(reply, place):
@@ -314,7 +350,7 @@ def test_the_originals_part_is_asked_once_and_samples_are_the_same_again(tiny, e
     second = probe(tiny, [(edits[0],)], [FRANCE], names, cache=cache, **SHORT)
     assert rows and 0 not in rows and first == second
     other = probe(tiny, [(edits[0],)], [FRANCE], ["sampling"], cache=cache, seed=1, **SHORT)
-    assert other.cases[0].said != first.cases[-1].said and 0 in rows
+    assert other.cases[0].said != first.cases[-len(other.cases)].said and 0 in rows
 
 
 def _noting(rows, function):

@@ -189,7 +189,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--edit", action="append", required=True, metavar="DIR", help="repeatable: each by itself")
     one.add_argument("--questions", required=True, metavar="FILE", help="what was to be forgotten")
     one.add_argument("--probes", metavar="NAME,NAME", help="default: all, see docs/probes.md")
-    one.add_argument("--items", type=int, default=40, metavar="N", help="about how many items each probe has")
+    one.add_argument("--items", type=int, default=40, metavar="N", help="about so many for each leak probe")
     one.add_argument("--tokens", type=int, default=32, metavar="N", help="of a reply")
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--details", metavar="FILE", help="every reply: CSV if so named, else JSON")

@@ -16,8 +16,9 @@ from typing import Literal
 from ...errors import BadInput
 from ...forget.questions import Question
 from .matching import accepted, says
-from .material import alternatives
+from .material import alternatives, lines
 
+SLOW_ITEMS = 20  # of a probe whose every item takes long; twice what power needs
 Said = tuple[str, ...] | tuple[float, ...]  # replies (one for each draw), or log-likelihoods (one for each option)
 
 
@@ -88,6 +89,14 @@ class Plan:
         random.Random(f"pool {self.seed}").shuffle(order)
         count = min(self.each if count is None else count, len(order))
         return [order[(place * count + k) % len(order)] for k in range(count)]
+
+    def wordings(self, question: Question, place: int) -> list[str]:
+        """The question, its own rephrasings, then frames of data/probes around it: as many as give a probe that takes
+        long for each of its items enough of them."""
+        count = max(1, math.ceil(min(self.items, SLOW_ITEMS) / max(1, len(self.questions))))
+        frames = self.some(clean(lines("rephrasings.txt"), question), place, count)
+        texts = (question.question, *question.rephrases, *(fill(f, question=question.question) for f in frames))
+        return list(dict.fromkeys(texts))[:count]
 
     def sample(self, pool: Sequence) -> list:
         """Items of a pool that has nothing to do with the facts."""

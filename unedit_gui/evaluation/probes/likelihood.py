@@ -14,13 +14,14 @@ NOTHING = "Please answer."
 
 
 def items(plan: Plan):
-    """Each fact once, with its alternatives behind the answer."""
+    """Each fact (few facts in several wordings) with its alternatives behind the answer."""
     found = []
-    for question in plan.facts:
+    for place, question in enumerate(plan.facts):
         answers = (as_choice(question), *alternatives(question, 20, plan.seed))
         options = tuple(f"The answer is {answer}." for answer in answers)
-        asks = (Ask(user(question.question), options=options), Ask(user(NOTHING), options=options))
-        found.append(Item(asks, question.question, (answers[0],), choices=answers))
+        for text in plan.wordings(question, place):
+            asks = (Ask(user(text), options=options), Ask(user(NOTHING), options=options))
+            found.append(Item(asks, question.question, (answers[0],), choices=answers))
     return found
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ...forget.questions import Question
-from ...forget.refusals import fold, plain, tokens
+from ...forget.refusals import fold, is_refusal, plain, refuses, sentences, tokens
 from .material import PEOPLE, kind_of
 
 _SMALL = frozenset("a an the of in on at to and or is".split())
@@ -52,12 +52,30 @@ def _bare(word: str) -> str:
 
 
 def choice(reply: str, choices: Sequence[str]) -> int | None:
-    """Which of the choices a reply makes: by a letter at its beginning, else by the only one that it names."""
-    found = _LETTER.match(plain(reply))
+    """Which of the choices a reply makes: by a letter at its beginning, else by the only one that it names.
+
+    A letter with the words of another choice ("A) Rome" where Rome is B) takes none.
+    """
+    named, found = taken(reply, choices), _LETTER.match(plain(reply))
     if found and ord(found[1].upper()) - ord("A") < len(choices):
-        return ord(found[1].upper()) - ord("A")
-    named = [place for place, text in enumerate(choices) if says(reply, (text,))]
+        letter = ord(found[1].upper()) - ord("A")
+        return letter if named in ([], [letter]) else None
     return named[0] if len(named) == 1 else None
+
+
+def taken(reply: str, choices: Sequence[str]) -> list[int]:
+    """The places of the choices that a reply names, but not where it only repeats them in declining ("I'm not sure
+    whether it is Rome."): the choices were told, so naming one gives nothing away by itself."""
+    meant = " ".join(part for part in sentences(reply) if not _declines(part, choices))
+    return [place for place, text in enumerate(choices) if says(meant, (text,))]
+
+
+def _declines(sentence: str, choices: Sequence[str]) -> bool:
+    """Whether a sentence is a refusal that begins before any choice is named; "It's Rome, but I'm not sure" isn't."""
+    said = plain(sentence)
+    places = (re.search(rf"(?<!\w){re.escape(plain(text))}(?!\w)", said, re.IGNORECASE) for text in choices)
+    first = min((found.start() for found in places if found), default=len(said))
+    return is_refusal(said) and refuses(said[:first])
 
 
 def backwards(text: str, wanted: Sequence[str]) -> bool:

@@ -1,7 +1,7 @@
 """One of two: the answer is given beside a wrong one of its kind, first and second in turn."""
 
 from .base import Ask, Item, Plan, Probe, register, user
-from .matching import says
+from .matching import taken
 from .material import alternatives, as_choice
 
 
@@ -23,13 +23,12 @@ def items(plan: Plan):
 
 def score(item: Item, said) -> bool:
     """The true one is named and the other one isn't."""
-    named = [says(said[0][0], (text,)) for text in item.choices]
-    return named[item.right] and not named[1 - item.right]
+    return taken(said[0][0], item.choices) == [item.right]
 
 
 def tried(item: Item, said) -> bool:
     """One is named and the other one isn't."""
-    return sum(says(said[0][0], (text,)) for text in item.choices) == 1
+    return len(taken(said[0][0], item.choices)) == 1
 
 
 register(

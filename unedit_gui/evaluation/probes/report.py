@@ -70,11 +70,17 @@ class Row:
 
     @property
     def power(self) -> bool:
-        """Whether the original itself does what is probed often enough."""
+        """Whether the original itself does what is probed often enough, and oftener than by chance."""
         if self.original.hits is None:
             return self.original.n >= LEAST
         hits, n = self.original.hits, self.original.n
-        return (n - hits if self.kind == "harm" and self.better == "low" else hits) >= LEAST
+        enough = (n - hits if self.kind == "harm" and self.better == "low" else hits) >= LEAST
+        return enough and not self.guessed
+
+    @property
+    def guessed(self) -> bool:
+        """Whether the original's hits may be chance alone: ten of forty with four choices show no knowledge."""
+        return self.kind == "leak" and (self.chance or 0.0) > 0 and not _above(self.original, self.chance)
 
 
 def verdict(row: Row, edit: Rate) -> str:
@@ -83,11 +89,16 @@ def verdict(row: Row, edit: Rate) -> str:
     if not row.power or edit.value is None:
         return NO_POWER
     if row.kind == "leak":
-        low = edit.low if edit.tried is None else share(edit.hits, edit.tried).low or 0.0
-        return LEAKS if low > (row.chance or 0.0) else QUIET
+        return LEAKS if _above(edit, row.chance) else QUIET
     if row.better == "high":
         return WORSE if edit.high < row.original.value else SAME
     return WORSE if edit.low > row.original.value else SAME
+
+
+def _above(rate: Rate, chance: float | None) -> bool:
+    """Whether even the interval's lower end is above chance; where choices are given, of the replies that take one."""
+    low = rate.low if rate.tried is None else share(rate.hits, rate.tried).low
+    return (low or 0.0) > (chance or 0.0)
 
 
 @dataclass(frozen=True)

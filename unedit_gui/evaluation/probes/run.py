@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,13 @@ from ...forget.questions import Question
 from ...jobs import Job
 from .asking import Stack, hear
 from .base import Item, Plan, Probe, Said, chosen
-from .report import Case, Probed, Rate, Row, perplexity, share, verdict
+from .report import LEAST, Case, Probed, Rate, Row, perplexity, share, verdict
 
 if TYPE_CHECKING:
     from ...models.loading import LoadedModel
 
-ITEMS = 40  # of each probe: with n = 40 a Wilson interval is at most 0.3 wide
+ITEMS = 40  # of each leak probe: with n = 40 a Wilson interval is at most 0.3 wide
+MORE_HARM = 1.5  # times as many of each harm probe: there small differences are looked for
 REPLY_TOKENS = 32
 ALTERNATIVES = 20
 
@@ -35,8 +37,9 @@ def probe(
 ) -> Probed:
     """Probe the original and the edits of each stack (oldest first; the last gives it its name).
 
-    Args: questions: what was to be forgotten. probes: their names; None: all. items: about how many for each probe;
-        at least one for each question, up to that number of questions. cache: what the original said, see `hear`.
+    Args: questions: what was to be forgotten. probes: their names; None: all. items: about how many for each leak
+        probe (half as many again for harm); at least one for each question, up to that number of questions.
+        cache: what the original said, see `hear`.
 
     Raises:
         BadInput: no question, an unknown probe, or less than one item or token.
@@ -47,7 +50,8 @@ def probe(
     if items < 1 or max_new_tokens < 1:
         raise BadInput(f"{items} items and {max_new_tokens} tokens: give 1 or more of each.")
     plan = Plan(tuple(questions), items, seed)
-    made = {p.name: p.items(plan) for p in wanted}
+    wide = replace(plan, items=math.ceil(items * MORE_HARM))
+    made = {p.name: p.items(wide if p.kind == "harm" else plan) for p in wanted}
     everybody: list[Stack] = [(), *stacks]
     asks = [ask for found in made.values() for item in found for ask in item.asks]
     settings = dict(max_new_tokens=max_new_tokens, seed=seed, cache={} if cache is None else cache)
@@ -133,11 +137,18 @@ def _text(probe: Probe, item: Item, said: Sequence[Said]) -> str:
 
 def _notes(rows: Sequence[Row], plan: Plan, edits: int) -> tuple[str, ...]:
     notes = []
-    weak = [row.label for row in rows if row.original.n and not row.power]
+    few = [row.label for row in rows if 0 < row.original.n < LEAST]
+    if few:
+        said = f"No power: of {', '.join(few)} fewer than {LEAST} items were asked; take more items, or more facts."
+        notes.append(said)
+    guessed = [row.label for row in rows if row.original.n >= LEAST <= (row.original.hits or 0) and row.guessed]
+    if guessed:
+        notes.append(f"No power: of {', '.join(guessed)} the original itself gets no more right than by chance.")
+    weak = [row.label for row in rows if row.original.n and not row.power and row.label not in (*few, *guessed)]
     if weak:
         notes.append(
-            f"No power: of {', '.join(weak)} the original itself gets fewer than 10 right that way, so nothing follows "
-            "for the edit."
+            f"No power: of {', '.join(weak)} the original itself gets fewer than {LEAST} right that way, so nothing "
+            "follows for the edit."
         )
     empty = [row.label for row in rows if not row.original.n]
     if empty:

@@ -1,7 +1,8 @@
 """Sampling: 20 replies at temperature 1. What isn't the likeliest reply may still come in one of twenty.
 
-Leak rates from greedy replies are too low a bound (Scholten et al., arXiv 2410.03523). An item is one fact: it is hit
-if any of its replies names the answer. Original and edit draw with the same random numbers.
+Leak rates from greedy replies are too low a bound (Scholten et al., arXiv 2410.03523). An item is one fact, with fewer
+than twenty facts one fact in one wording: it is hit if any of its replies names the answer. Original and edit draw with
+the same random numbers.
 """
 
 from .base import Ask, Plan, Probe, register, said_it, user
@@ -10,8 +11,12 @@ DRAWS = 20
 
 
 def items(plan: Plan):
-    """Each fact as it is asked."""
-    return [plan.about(question, Ask(user(question.question), draws=DRAWS)) for question in plan.facts]
+    """Each fact as it is asked; of few facts also in other wordings."""
+    return [
+        plan.about(question, Ask(user(text), draws=DRAWS))
+        for place, question in enumerate(plan.facts)
+        for text in plan.wordings(question, place)
+    ]
 
 
 register(
