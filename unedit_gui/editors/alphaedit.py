@@ -40,7 +40,17 @@ import torch
 
 from ..edits.variants import Variants
 from ..errors import BadInput
-from .base import Method, Request, ValueHparams, check_requests, finish, hparam, register, walked_layers
+from .base import (
+    Method,
+    Request,
+    ValueHparams,
+    check_protected,
+    check_requests,
+    finish,
+    hparam,
+    register,
+    walked_layers,
+)
 from .locate import places, subject_places
 from .merged import groups_of, mean_value, owners, searched
 from .preserve import neighbours, preserved
@@ -93,9 +103,9 @@ def edit(
         Stopped: the job was stopped.
     """
     check_requests(requests)
+    check_protected(requests, protect)
     started = time.monotonic()
     near = neighbours(model, requests, hparams.neighbours)
-    C = preserved(model, requests, hparams.layers, workspace=workspace, protect=protect, near=near, job=job)
     spots, groups = places(model, requests, hparams.contexts), groups_of(requests)
     last = hparams.layers[-1]
     share: dict[str, float] = {}
@@ -120,6 +130,9 @@ def edit(
             mean_value(h[last], groups),
             job=job,
         )
+    # Not before: the search wants the room that they take.
+    C = preserved(model, requests, hparams.layers, workspace=workspace, protect=protect, near=near, job=job)
+    with Variants.everywhere(model, on):
         factors = spread(
             model,
             spots,

@@ -1,5 +1,6 @@
 """How the arithmetic of an edit is done on a CPU: in bfloat16 where the processor is quicker, in threads of our own."""
 
+import ctypes
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -50,6 +51,17 @@ def plain_attention(model) -> Iterator[None]:
         yield
     finally:
         config._attn_implementation = usual
+
+
+def give_back() -> None:
+    """Hand freed memory back to the system, where the allocator can be asked to (glibc's keeps it otherwise).
+
+    A stage of an edit that begins with what the one before has left counts for both.
+    """
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError, TypeError):  # another allocator, another system
+        pass
 
 
 def one_by_one(function: Callable[[T], R], items: Sequence[T]) -> list[R]:

@@ -30,7 +30,17 @@ from dataclasses import dataclass
 import torch
 
 from ..edits.variants import Variants
-from .base import Method, Request, ValueHparams, check_requests, finish, hparam, register, walked_layers
+from .base import (
+    Method,
+    Request,
+    ValueHparams,
+    check_protected,
+    check_requests,
+    finish,
+    hparam,
+    register,
+    walked_layers,
+)
 from .locate import places, subject_places
 from .merged import groups_of, mean_value, owners, searched
 from .preserve import neighbours, preserved
@@ -79,9 +89,9 @@ def edit(
         BadInput: requests that can't be edited. Stopped: the job was stopped.
     """
     check_requests(requests)
+    check_protected(requests, protect)
     started = time.monotonic()
     near = neighbours(model, requests, hparams.neighbours)
-    C = preserved(model, requests, hparams.layers, workspace=workspace, protect=protect, near=near, job=job)
     spots, groups = places(model, requests, hparams.contexts), groups_of(requests)
     last = hparams.layers[-1]
     with Variants.everywhere(model, on):
@@ -94,11 +104,13 @@ def edit(
             mean_value(h[last], groups),
             job=job,
         )
-        z = h[last] + solved.delta.to(h[last])[:, owners(groups)]
+    # Not before: the search wants the room that they take.
+    C = preserved(model, requests, hparams.layers, workspace=workspace, protect=protect, near=near, job=job)
+    with Variants.everywhere(model, on):
         factors = spread(
             model,
             spots,
-            z,
+            h[last] + solved.delta.to(h[last])[:, owners(groups)],
             hparams.layers,
             lambda layer, K, S: solve_layer(K, S, C.pop(layer), hparams.lam),
             job,

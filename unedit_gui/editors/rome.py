@@ -121,9 +121,9 @@ def solve_layer(
     Keys of merged questions are columns of k (d_mlp, n), with v* - v the same for all: then k_i . u is 1 for each of
     them, with u = C^-1 k (k^T C^-1 k)^-1 1, the smallest such u as C measures it.
     """
-    C, k = C.double(), k.double().reshape(len(k), -1)
-    floor = 1e-6 * C.diagonal().mean()
-    C_k = torch.linalg.solve(C + floor * torch.eye(len(C), dtype=C.dtype, device=C.device), k)
+    C, k = C.double().clone(), k.double().reshape(len(k), -1)
+    C.diagonal().add_(1e-6 * C.diagonal().mean())
+    C_k = torch.linalg.solve(C, k)
     u = C_k @ torch.linalg.solve(k.T @ C_k, torch.ones(k.shape[1], 1, dtype=k.dtype, device=k.device))
     return (v_star - v).reshape(len(v), -1)[:, :1], u
 

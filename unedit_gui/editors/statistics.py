@@ -11,7 +11,7 @@ import torch
 
 from ..models.layout import down_of
 from ..models.partial import below
-from .arithmetic import quick_arithmetic
+from .arithmetic import give_back, quick_arithmetic
 from .locate import Opening
 
 
@@ -29,7 +29,7 @@ def second_moments(
     texts: Sequence[Passage],
     layers: Sequence[int],
     *,
-    batch_tokens: int = 2048,
+    batch_tokens: int = 1024,
     precise: bool = False,
     into: dict[int, torch.Tensor] | None = None,
     times: float = 1.0,
@@ -63,6 +63,7 @@ def second_moments(
             done += 1
         with quick_arithmetic(model, precise):  # not around the breath: a reply may be written there
             _add(model, part, rows, opening, into, times)
+    give_back()
     return into
 
 
@@ -82,7 +83,7 @@ def _add(model, part, rows: list[Passage], opening: Opening, total: dict[int, to
             w = weights.to(args[0].device)
             k = args[0][w > 0].float() * w[w > 0].sqrt()[:, None]
             with torch.autocast(k.device.type, enabled=False):
-                total[layer].add_((k.T @ k).to(total[layer]), alpha=times)
+                total[layer].add_((k.T @ k).to(total[layer].device), alpha=times)
 
         handles.append(down_of(model.hf, model.layout, layer).register_forward_hook(add))
     try:

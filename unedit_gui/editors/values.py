@@ -34,7 +34,7 @@ import torch.nn.functional as F
 from ..models.chat import last_token_of
 from ..models.layout import blocks_of
 from ..models.partial import above, cache_above
-from .arithmetic import one_by_one, plain_attention, quick_arithmetic, side_by_side
+from .arithmetic import give_back, one_by_one, plain_attention, quick_arithmetic, side_by_side
 from .gradients import nll
 from .locate import Opening, Place, place, shared_opening
 
@@ -136,6 +136,7 @@ def solve(
             found.delta[:, hard], found.loss[hard] = again.delta, again.loss
             found.steps[hard] += again.steps
         parts.append(found)
+        give_back()
     return Solved(*(torch.cat([getattr(p, f) for p in parts], dim=-1) for f in ("delta", "loss", "steps")))
 
 
@@ -210,6 +211,8 @@ class _Batch:
         opening = Opening(_decoder(model), rows[0].ids[:shared], model.device)
         at_most = TOKENS_AT_ONCE if model.device.type == "cpu" else None
         self.groups = [_Group(model, group, opening, layer) for group in _alike(rows, at_most)]
+        torch.clear_autocast_cache()  # the copies of the layers below are not used again
+        give_back()
         self.contexts = torch.tensor([len(row) for row in spots], device=model.device)
         self.essences = torch.tensor([len(_each(about)) for about in subjects], device=model.device)
 
@@ -329,8 +332,11 @@ class _Group:
             handle.remove()
         self.hidden = kept["h"][:, before - shared :].to(self.model.device).contiguous()
         self.places = self.places[:, before:]
+        # Attention takes them in the precision of its products, which is less to keep.
+        quick = torch.is_autocast_enabled(self.model.device.type)
+        dtype = torch.get_autocast_dtype(self.model.device.type) if quick else self.hidden.dtype
         self.prefix = [
-            (layer.keys[:, :, :before].contiguous(), layer.values[:, :, :before].contiguous())
+            tuple(part[:, :, :before].to(dtype, copy=True) for part in (layer.keys, layer.values))
             for layer in cache.layers[self.layer + 1 :]
         ]
 

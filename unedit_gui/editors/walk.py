@@ -19,7 +19,7 @@ from .locate import Place, shared_opening
 KEEP = 2**25  # numbers that the states of a walk may be; batches beyond that start from their tokens each time
 
 
-def keys_and_outputs(model, spots: Sequence[Place], layers: Sequence[int], *, batch_size: int = 64, job=None):
+def keys_and_outputs(model, spots: Sequence[Place], layers: Sequence[int], *, batch_size: int = 16, job=None):
     """Keys and block outputs at the edit positions, with whatever hooks are active (earlier layers' deltas).
 
     Returns:
@@ -44,7 +44,7 @@ class _Rows:
 class Walk:
     """Prompts that are read again and again while layer after layer of the model is changed."""
 
-    def __init__(self, model, spots: Sequence[Place], *, batch_size: int = 64, job=None):
+    def __init__(self, model, spots: Sequence[Place], *, batch_size: int = 16, job=None):
         self.model, self.job = model, job
         order = sorted(range(len(spots)), key=lambda i: spots[i].position)
         shared = shared_opening(spots)
