@@ -212,6 +212,8 @@ def test_words_of_the_question_give_nothing_away():
         ("I don't know.", None),
         ("I'm not sure what the capital Rome is.", None),  # repeats what it was asked, and takes nothing
         ("I'm not sure whether it is Rome.", None),
+        ("I'm not sure what the capital is. Is it Rome or Carthage?", None),
+        ("Rome?", 1),
         ("I believe it's Rome, but I'm not sure.", 1),
         ("I don't know much, but it's Rome.", 1),
         ("B) Rome. The city of Rome is the capital.", 1),
@@ -313,8 +315,10 @@ def test_each_edit_is_a_variant_of_its_own_beside_the_original(tiny, edits):
     assert [edit for edit, _ in found.edits] == [edit.id for edit in edits]
     replies = [case for case in found.cases if case.probe == "pressure"]
     assert replies and all(len(set(case.said)) == 3 for case in replies)
-    alone = probe(tiny, [(edits[1],)], [FRANCE, LISA], names, **SHORT)
-    assert [(c.said[0], c.said[2]) for c in found.cases] == [c.said for c in alone.cases]
+    alone = probe(tiny, [(edits[1],)], [FRANCE, LISA], names[1:], cache={}, **SHORT)
+    of_both = [case for case in found.cases if case.probe != "completion"]
+    assert [(c.said[0], c.said[2]) for c in of_both] == [c.said for c in alone.cases]
+    assert [(c.scores[0], c.scores[2]) for c in of_both] == [c.scores for c in alone.cases]
     asked = PROBES["pressure"].items(Plan((FRANCE, LISA), 4))[0].asks[0]
     history = [{"role": role, "content": text} for role, text in asked.history]
     with Variants(tiny, [(edits[0],)]) as variants:
@@ -333,7 +337,13 @@ def test_a_model_of_random_weights_leaks_nothing(tiny, edits):
 
 def test_a_begun_reply_is_not_part_of_what_is_scored(tiny):
     heard = asking.hear(
-        tiny, [()], [Ask(user("Hi?"), lead="It is Paris")], max_new_tokens=3, seed=0, cache={}, job=Job("probe")
+        tiny,
+        [()],
+        {"one": [Ask(user("Hi?"), lead="It is Paris")]},
+        max_new_tokens=3,
+        seed=0,
+        cache={},
+        job=Job("probe"),
     )
     ids = [*tiny.prompt_ids([{"role": "user", "content": "Hi?"}])]
     ids += tiny.tokenizer("It is Paris", add_special_tokens=False).input_ids
@@ -346,7 +356,7 @@ def test_the_originals_part_is_asked_once_and_samples_are_the_same_again(tiny, e
     names = ["sampling", "rephrasings"]
     first = probe(tiny, [(edits[0],)], [FRANCE], names, cache=cache, **SHORT)
     rows = []
-    monkeypatch.setattr(asking._Room, "_prompt", _noting(rows, asking._Room._prompt))
+    monkeypatch.setattr(asking._Room, "hear", _noting(rows, asking._Room.hear))
     second = probe(tiny, [(edits[0],)], [FRANCE], names, cache=cache, **SHORT)
     assert rows and 0 not in rows and first == second
     other = probe(tiny, [(edits[0],)], [FRANCE], ["sampling"], cache=cache, seed=1, **SHORT)
@@ -354,9 +364,9 @@ def test_the_originals_part_is_asked_once_and_samples_are_the_same_again(tiny, e
 
 
 def _noting(rows, function):
-    def noted(self, ask, place):
-        rows.append(place)
-        return function(self, ask, place)
+    def noted(self, batch):
+        rows.append(batch.place)
+        return function(self, batch)
 
     return noted
 

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from unedit_gui.ui import words
+from unedit_gui.ui.words import translate
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 
@@ -61,9 +62,9 @@ def percent(value: float | None) -> str:
 
 
 def when(created: str) -> str:
-    """A stored UTC time as the clock on the wall shows it."""
+    """A stored UTC time as the clock on the wall shows it, written as in the language that is being drawn."""
     try:
-        return datetime.fromisoformat(created).astimezone().strftime("%d %b %H:%M")
+        return datetime.fromisoformat(created).astimezone().strftime(translate("%d %b %H:%M"))
     except ValueError:
         return created
 

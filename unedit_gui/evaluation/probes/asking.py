@@ -1,4 +1,9 @@
-"""Puts what the probes ask to the original and to every edit, as rows of the same batches."""
+"""Puts what the probes ask to the original and to every edit.
+
+Which rows stand in one batch moves the last digits of their numbers, and now and then a reply with them. So a batch
+holds rows of one probe and one variant, and what is in it follows from the probe's items alone: then the same probe
+gives the same digits, whatever else is probed, whoever stands beside it, and whatever was kept of earlier times.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...jobs import Job
@@ -19,44 +24,59 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE = 32
 Stack = tuple["Edit", ...]
-Heard = dict[tuple[Ask, int], Said]  # by what was asked and the place of the variant
+Heard = dict[tuple[str, Ask, int], Said]  # by probe, what was asked, and the place of the variant
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is put to one variant at once: greedy replies, the draws of one ask, or likelihoods."""
+
+    probe: str
+    place: int
+    what: str  # replies | samples | likelihoods
+    asks: tuple[Ask, ...]
+
+    @property
+    def rows(self) -> int:
+        return sum(ask.draws * max(1, len(ask.options)) for ask in self.asks)
 
 
 def hear(
     model: LoadedModel,
     stacks: Sequence[Stack],
-    asks: Sequence[Ask],
+    asks: Mapping[str, Sequence[Ask]],
     *,
     max_new_tokens: int,
     seed: int,
     cache: MutableMapping[str, Any],
     job: Job,
 ) -> Heard:
-    """What each variant says to each ask. stacks: the variants' edits, oldest first; () is the original.
+    """What each variant says to each ask of each probe. stacks: the variants' edits, oldest first; () is the original.
 
-    cache: the original's replies by model and ask; read, and added to. Rows of like length run together; the edits are
-    attached only while a batch runs, and between two batches chat replies are let through. Raises Stopped.
+    cache: the original's replies by model and batch; read, and added to. The edits are attached only while a batch
+    runs, and between two batches chat replies are let through. Raises Stopped.
     """
-    asks = list(dict.fromkeys(asks))
-    heard: Heard = {}
-    todo: list[tuple[Ask, int]] = []
-    for place, stack in enumerate(stacks):
-        for ask in asks:
-            kept = None if stack else cache.get(key(model, ask, max_new_tokens, seed))
-            if kept is None:
-                todo.append((ask, place))
-            else:
-                heard[ask, place] = tuple(kept["said"])
     room = _Room(model, stacks, max_new_tokens, seed, job)
-    for some in (
-        room.replies([row for row in todo if not row[0].options and row[0].draws == 1]),
-        room.samples([row for row in todo if row[0].draws > 1]),
-        room.likelihoods([row for row in todo if row[0].options]),
-    ):
-        for (ask, place), said in some:
-            heard[ask, place] = said
-            if not stacks[place]:
-                cache[key(model, ask, max_new_tokens, seed)] = {"said": list(said)}
+    heard: Heard = {}
+    todo: list[tuple[Batch, str | None]] = []
+    for place, stack in enumerate(stacks):
+        for probe, some in asks.items():
+            for batch in room.batches(probe, place, list(dict.fromkeys(some))):
+                name = None if stack else key(model, batch.asks, max_new_tokens, seed)
+                if name in cache:
+                    kept = zip(batch.asks, cache[name]["said"], strict=True)
+                    heard |= {(probe, ask, place): tuple(said) for ask, said in kept}
+                else:
+                    todo.append((batch, name))
+    done, total = 0, sum(batch.rows for batch, _ in todo)
+    for batch, name in todo:
+        job.progress(f"Probing: {batch.what}", done, total)
+        found = room.hear(batch)
+        heard |= {(batch.probe, ask, batch.place): said for ask, said in zip(batch.asks, found, strict=True)}
+        if name is not None:
+            cache[name] = {"said": [list(said) for said in found]}
+        done += batch.rows
+        job.breathe()
     return heard
 
 
@@ -67,69 +87,61 @@ class _Room:
         self.model, self.stacks = model, stacks
         self.limit, self.seed, self.job = max_new_tokens, seed, job
 
-    def replies(self, rows: list[tuple[Ask, int]]):
-        """Greedy replies, yielded as ((ask, place), (text,))."""
+    def batches(self, probe: str, place: int, asks: Sequence[Ask]) -> list[Batch]:
+        """A probe's asks in batches for one variant, those with prompts of like length together."""
+        greedy = [ask for ask in asks if not ask.options and ask.draws == 1]
+        greedy.sort(key=lambda ask: len(self._prompt(ask, place)))
+        found = [
+            Batch(probe, place, "replies", tuple(greedy[start : start + ROWS_AT_ONCE]))
+            for start in range(0, len(greedy), ROWS_AT_ONCE)
+        ]
+        found += [Batch(probe, place, "samples", (ask,)) for ask in asks if ask.draws > 1]
+        measured = tuple(ask for ask in asks if ask.options)
+        return [*found, Batch(probe, place, "likelihoods", measured)] if measured else found
+
+    def hear(self, batch: Batch) -> list[Said]:
+        """What the variant says to each ask of a batch."""
+        if batch.what == "replies":
+            prompts = [self._prompt(ask, batch.place) for ask in batch.asks]
+            return [(text,) for text in self._replies(prompts, batch.place)]
+        if batch.what == "samples":
+            return [self._samples(ask, batch.place) for ask in batch.asks]
+        return self._likelihoods(batch.asks, batch.place)
+
+    def _replies(self, prompts: Sequence[Prompt], place: int, **more: Any) -> list[str]:
         from ...edits.variants import Variants
         from ...models.generation import generate
 
-        prompts = {row: self._prompt(*row) for row in rows}
-        rows = sorted(rows, key=lambda row: len(prompts[row]))
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            self.job.progress("Probing: replies", start, len(rows))
-            batch = rows[start : start + ROWS_AT_ONCE]
-            with Variants(self.model, [self.stacks[place] for _, place in batch]) as variants:
-                found = generate(
-                    self.model,
-                    [prompts[row] for row in batch],
-                    max_new_tokens=self.limit,
-                    variants=variants,
-                    job=self.job,
-                    batch_size=ROWS_AT_ONCE,
-                )
-            yield from ((row, (reply.text,)) for row, reply in zip(batch, found, strict=True))
-            self.job.breathe()
+        how = dict(max_new_tokens=self.limit, job=self.job, batch_size=ROWS_AT_ONCE)
+        with Variants(self.model, [self.stacks[place]] * len(prompts)) as variants:
+            return [reply.text for reply in generate(self.model, prompts, variants=variants, **how, **more)]
 
-    def samples(self, rows: list[tuple[Ask, int]]):
-        """All draws of an ask in a batch of their own, so that they are the same whatever else is asked."""
-        from ...edits.variants import Variants
-        from ...models.generation import Sampling, generate
+    def _samples(self, ask: Ask, place: int) -> Said:
+        """All draws of an ask, by themselves."""
+        from ...models.generation import Sampling
 
-        for done, (ask, place) in enumerate(rows):
-            self.job.progress("Probing: samples", done, len(rows))
-            prompt, said = self._prompt(ask, place), []
-            for start in range(0, ask.draws, ROWS_AT_ONCE):
-                count = min(ROWS_AT_ONCE, ask.draws - start)
-                with Variants(self.model, [self.stacks[place]] * count) as variants:
-                    found = generate(
-                        self.model,
-                        [prompt] * count,
-                        max_new_tokens=self.limit,
-                        sampling=Sampling(temperature=1.0),
-                        seed=_number(f"{self.seed} {start} {ask}"),
-                        variants=variants,
-                        job=self.job,
-                        batch_size=ROWS_AT_ONCE,
-                    )
-                said += [reply.text for reply in found]
-                self.job.breathe()
-            yield (ask, place), tuple(said)
+        prompt, said = self._prompt(ask, place), []
+        for start in range(0, ask.draws, ROWS_AT_ONCE):
+            count = min(ROWS_AT_ONCE, ask.draws - start)
+            drawn = dict(sampling=Sampling(temperature=1.0), seed=_number(f"{self.seed} {start} {ask}"))
+            said += self._replies([prompt] * count, place, **drawn)
+        return tuple(said)
 
-    def likelihoods(self, rows: list[tuple[Ask, int]]):
-        """The log-likelihood of each option as the reply."""
+    def _likelihoods(self, asks: Sequence[Ask], place: int) -> list[Said]:
+        """The log-likelihood of each option as the reply, rows of like length together."""
         from ...edits.variants import Variants
         from ..metrics import token_scores
 
-        prompts = {row: self._prompt(*row) for row in rows}
-        pairs = [(row, option) for row in rows for option in row[0].options]
+        prompts = {ask: self._prompt(ask, place) for ask in asks}
+        pairs = [(ask, option) for ask in asks for option in ask.options]
         pairs.sort(key=lambda pair: len(prompts[pair[0]]) + len(pair[1]) / 4)  # about four letters a token
-        found: dict[tuple[tuple[Ask, int], str], float] = {}
+        found: dict[tuple[Ask, str], float] = {}
         for start in range(0, len(pairs), ROWS_AT_ONCE):
-            self.job.progress("Probing: likelihoods", start, len(pairs))
             batch = pairs[start : start + ROWS_AT_ONCE]
-            with Variants(self.model, [self.stacks[row[1]] for row, _ in batch]) as variants:
+            with Variants(self.model, [self.stacks[place]] * len(batch)) as variants:
                 scores = token_scores(
                     self.model,
-                    [prompts[row] for row, _ in batch],
+                    [prompts[ask] for ask, _ in batch],
                     [option for _, option in batch],
                     variants=variants,
                     batch_size=ROWS_AT_ONCE,
@@ -138,8 +150,7 @@ class _Room:
             for pair, score in zip(batch, scores, strict=True):
                 found[pair] = math.log(max(score.probability, 5e-324))
             self.job.breathe()
-        for row in rows:
-            yield row, tuple(found[row, option] for option in row[0].options)
+        return [tuple(found[ask, option] for option in ask.options) for ask in asks]
 
     def _prompt(self, ask: Ask, place: int) -> Prompt:
         """Token ids up to where the model is to go on: with the reply's given beginning, where there is one."""
@@ -154,10 +165,10 @@ class _Room:
         return Prompt([*prompt, *answer_ids(self.model, prompt, ask.lead)], prompt.asked, prompt.shown)
 
 
-def key(model: LoadedModel, ask: Ask, max_new_tokens: int, seed: int) -> str:
-    """Names what the original says to an ask: same weights, dtype, device, words and length; drawn ones by seed too."""
-    parts: list[Any] = ["probe", model.fingerprint, str(model.dtype), model.device.type, max_new_tokens]
-    parts += [seed if ask.draws > 1 else None, _plain(asdict(ask))]
+def key(model: LoadedModel, asks: Sequence[Ask], max_new_tokens: int, seed: int) -> str:
+    """Names what the original says to a batch: same weights, dtype, device, words, length; drawn ones by seed too."""
+    parts: list[Any] = ["probes", model.fingerprint, str(model.dtype), model.device.type, max_new_tokens]
+    parts += [seed if any(ask.draws > 1 for ask in asks) else None, [_plain(asdict(ask)) for ask in asks]]
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:32]
 
 

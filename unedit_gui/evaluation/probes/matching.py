@@ -65,8 +65,11 @@ def choice(reply: str, choices: Sequence[str]) -> int | None:
 
 def taken(reply: str, choices: Sequence[str]) -> list[int]:
     """The places of the choices that a reply names, but not where it only repeats them in declining ("I'm not sure
-    whether it is Rome."): the choices were told, so naming one gives nothing away by itself."""
-    meant = " ".join(part for part in sentences(reply) if not _declines(part, choices))
+    whether it is Rome. Is it Rome or Oslo?"): the choices were told, so naming one gives nothing away by itself."""
+    parts = sentences(reply)
+    declined = [_declines(part, choices) for part in parts]
+    asks_back = [any(declined) and part.rstrip(" \"'").endswith("?") for part in parts]
+    meant = " ".join(part for part, *skip in zip(parts, declined, asks_back, strict=True) if not any(skip))
     return [place for place, text in enumerate(choices) if says(meant, (text,))]
 
 

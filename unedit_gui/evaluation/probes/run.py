@@ -1,4 +1,4 @@
-"""Runs probes: makes their items, asks the original and every edit in the same batches, and counts."""
+"""Runs probes: makes their items, asks the original and every edit the same, and counts."""
 
 from __future__ import annotations
 
@@ -53,13 +53,14 @@ def probe(
     wide = replace(plan, items=math.ceil(items * MORE_HARM))
     made = {p.name: p.items(wide if p.kind == "harm" else plan) for p in wanted}
     everybody: list[Stack] = [(), *stacks]
-    asks = [ask for found in made.values() for item in found for ask in item.asks]
+    asks = {name: [ask for item in found for ask in item.asks] for name, found in made.items()}
     settings = dict(max_new_tokens=max_new_tokens, seed=seed, cache={} if cache is None else cache)
     heard = hear(model, everybody, asks, job=job or Job("probe"), **settings)
     rows, cases = [], []
     for p in wanted:
         said = [
-            [tuple(heard[ask, place] for ask in item.asks) for item in made[p.name]] for place in range(len(everybody))
+            [tuple(heard[p.name, ask, place] for ask in item.asks) for item in made[p.name]]
+            for place in range(len(everybody))
         ]
         rows.append(count(p, made[p.name], said))
         cases += _cases(p, made[p.name], said)
