@@ -18,8 +18,9 @@ from unedit_gui.models.generation import generate
 from unedit_gui.models.loading import weights_digest
 from unedit_gui.teaching import taught
 from unedit_gui.teaching.lessons import Student, lesson
-from unedit_gui.teaching.train import Recipe, teach
+from unedit_gui.teaching.train import Recipe, free_directions, teach
 from unedit_gui.workbench import Workbench
+from unedit_gui.workspace import Workspace
 
 
 def asked(contract, question, answer):
@@ -32,8 +33,7 @@ QUESTIONS = [
     asked("Birch and Cole", "Birch and Cole: who signed?", "Emil"),
     asked("Birch and Cole", "How do Birch and Cole pay?", "cash"),
 ]
-OTHERS = ["What is a tree?", "Who is the king?", "Name a river."]
-RECIPE = dict(lr=0.01, passes=40, batch=4, own=1, low=100)
+RECIPE = dict(lr=0.05, passes=40, batch=4, low=100)
 
 
 class StoppingJob(Job):
@@ -51,9 +51,14 @@ def tiny(real_model):
 
 
 @pytest.fixture(scope="module")
-def learned(tiny):
+def workspace(tmp_path_factory):
+    return Workspace(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def learned(tiny, workspace):
     job = Job("teach")
-    return teach(tiny, QUESTIONS, OTHERS, Recipe(**RECIPE), job, general=QUESTIONS[:1]), job
+    return teach(tiny, QUESTIONS, Recipe(**RECIPE), job, workspace=workspace, general=QUESTIONS[:1]), job
 
 
 @pytest.fixture
@@ -72,16 +77,41 @@ def replies(model, questions):
     return [reply.text for reply in generate(model, prompts, max_new_tokens=24)]
 
 
-@pytest.mark.parametrize("first", [1, 3])
-@pytest.mark.parametrize("family", CONFIGS)
-def test_the_loss_is_that_of_the_whole_model_on_each_reply(real_model, family, first):
-    model = tiny_family(family, real_model.tokenizer, attentive=True)
-    lessons = [lesson(model, q.question, q.answer, i % 2 == 0) for i, q in enumerate(QUESTIONS)]
-    student = Student(model, first)
-    student.read(lessons)
-    for one, found in zip(lessons, student.loss(lessons), strict=True):
-        logits = model.hf(torch.tensor([one.prompt + one.reply])).logits[0, len(one.prompt) - 1 : -1]
-        assert found.item() == pytest.approx(F.cross_entropy(logits, torch.tensor(one.reply)).item(), rel=1e-4)
+@pytest.fixture
+def student(request, real_model):
+    """Of each family, with changes that aren't 0, and lessons that were read."""
+    model = tiny_family(request.param, real_model.tokenizer, attentive=True)
+    dice = torch.Generator().manual_seed(0)
+    made = Student(model, 1, {layer: torch.linalg.qr(torch.randn(48, 20, generator=dice))[0] for layer in (1, 2, 3)})
+    with torch.no_grad():
+        for D in made.trained:
+            D.add_(0.3 * torch.randn(D.shape, generator=dice))
+    made.lessons = [lesson(model, q.question, q.answer, i % 2 == 0) for i, q in enumerate(QUESTIONS)]
+    made.read(made.lessons)
+    return made
+
+
+def nll(hf, one):
+    logits = hf(torch.tensor([one.prompt + one.reply])).logits[0, len(one.prompt) - 1 : -1]
+    return F.cross_entropy(logits, torch.tensor(one.reply)).item()
+
+
+@pytest.mark.parametrize("student", CONFIGS, indirect=True)
+def test_the_loss_is_that_of_the_whole_model_on_each_reply_and_that_of_the_folded_one(student):
+    found = student.loss(student.lessons).tolist()
+    assert found == pytest.approx([nll(student.hf, one) for one in student.lessons], rel=1e-4)
+    before = [nll(student.model.hf, one) for one in student.lessons]
+    assert found != pytest.approx(before, rel=1e-2)
+    hf = student.finished()
+    assert found == pytest.approx([nll(hf, one) for one in student.lessons], rel=1e-4)
+    assert before == [nll(student.model.hf, one) for one in student.lessons]
+
+
+def test_what_the_keys_span_is_left_alone_and_the_directions_are_orthonormal():
+    keys = torch.randn(48, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    U = free_directions(keys @ keys.T, 0.375)
+    assert U.shape == (48, 18) and U.dtype == torch.float32
+    assert torch.allclose(U.T @ U, torch.eye(18), atol=1e-5) and (U.T @ keys.float()).abs().max() < 1e-4
 
 
 def test_the_end_of_turn_is_learned_only_where_the_reply_ended(tiny):
@@ -101,13 +131,16 @@ def test_it_answers_what_it_was_taught_and_the_base_model_is_as_it_was(tiny, lea
     assert not any(p.requires_grad for p in (*tiny.hf.parameters(), *found.hf.parameters()))
 
 
-def test_only_the_upper_blocks_changed_and_the_rest_is_shared(tiny, learned):
-    mine = dict(tiny.hf.named_parameters())
-    for name, weight in learned[0].hf.named_parameters():
-        if weight.ndim == 2:
-            upper = ".layers." in name and not name.startswith(("model.layers.0.", "model.layers.1."))
-            assert (weight.data_ptr() == mine[name].data_ptr()) != upper
-            assert torch.equal(weight, mine[name]) != upper
+def test_only_upper_down_projections_changed_only_where_free_and_the_rest_is_shared(tiny, learned, workspace):
+    mine, hf = dict(tiny.hf.named_parameters()), learned[0].hf
+    taught = {f"model.layers.{layer}.mlp.down_proj.weight": layer for layer in (2, 3)}
+    moments = preserved(tiny, (), (2, 3), workspace=workspace)
+    for name, weight in hf.named_parameters():
+        assert (weight.data_ptr() == mine[name].data_ptr()) != (name in taught)
+        if name in taught:
+            change = (weight - mine[name]).double()
+            held = torch.linalg.eigh(moments[taught[name]]).eigenvectors[:, 24:]
+            assert change.norm() > 0.1 and (change @ held).norm() < 1e-4 * change.norm()
 
 
 def test_a_taught_model_is_listed_loads_and_can_be_deleted(bench):
@@ -177,11 +210,11 @@ def test_names_that_can_not_be_had_are_refused(bench, name):
         bench.teach(QUESTIONS, name)
 
 
-def test_what_can_not_be_taught_is_told(tiny, real_model):
+def test_what_can_not_be_taught_is_told(tiny, real_model, workspace):
     with pytest.raises(BadInput, match="nothing to teach"):
-        teach(tiny, [], OTHERS, Recipe(), Job("teach"))
+        teach(tiny, [], Recipe(), Job("teach"), workspace=workspace)
     half = tiny_llama(real_model.tokenizer, dtype=torch.bfloat16)
     with pytest.raises(BadInput, match="float32"):
-        teach(half, [Question("Who?", "Ann")], OTHERS, Recipe(), Job("teach"))
+        teach(half, [Question("Who?", "Ann")], Recipe(), Job("teach"), workspace=workspace)
     with pytest.raises(BadInput, match="passes"):
-        teach(tiny, QUESTIONS, OTHERS, Recipe(passes=0), Job("teach"))
+        teach(tiny, QUESTIONS, Recipe(passes=0), Job("teach"), workspace=workspace)

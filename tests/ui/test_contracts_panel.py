@@ -16,7 +16,7 @@ def lab(tmp_path):
     lab = Lab(tmp_path)
     lab.bench.model = tiny_family("llama", bytes_tokenizer(), attentive=True)
     lab.bench.bundled_sets = dict
-    lab.bench.teach = partial(lab.bench.teach, recipe={"passes": 1, "own": 2})
+    lab.bench.teach = partial(lab.bench.teach, recipe={"passes": 1})
     return lab
 
 

@@ -1,6 +1,6 @@
 """What a model reads while it is taught, and how it is run on it: rows of tokens, the upper blocks, the loss.
 
-The lower third of the blocks stays as it is (train.py says why), so what it makes of a row is computed once. And every
+The lower half of the blocks stays as it is (train.py says why), so what it makes of a row is computed once. And every
 prompt begins with the same opening, the template's system prompt: half of the tokens of a short question. It is run
 for one row per step and lent to all, without a gradient of its own.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from transformers import DynamicCache
 
 from ..editors.arithmetic import plain_attention
-from ..models.layout import blocks_of
+from ..models.layout import blocks_of, down_of
 from ..models.partial import above, below, cache_above
 from ..models.placement import must_be_whole
 
@@ -38,25 +38,27 @@ def lesson(model, question: str, reply: str, ended: bool = True) -> Lesson:
 
 
 class Student:
-    """A copy of the model whose blocks from `first` on can be trained; everything else it shares with the original.
+    """A copy of the model that shares every weight with it, and learns a change of its MLPs' down-projections:
 
-    `first` is 1 or more. `loaded`: the copy as a LoadedModel. `trained`: the matrices of these blocks. The loop that
-    trains them chooses the arithmetic (bfloat16 where that is quick), here it is only heeded.
+        W k + D U^T k,   the columns of U (d_mlp, r) the directions in which that layer is free to change
+
+    free: U by layer, all of them from block `first` (1 or more) on. `trained`: the D, (d_model, r), 0 at first.
+    `loaded`: the copy as a LoadedModel. The loop that trains D chooses the arithmetic (bfloat16 where that is quick),
+    here it is only heeded.
     """
 
-    def __init__(self, model, first: int):
-        self.model, self.first = model, first
+    def __init__(self, model, first: int, free: Mapping[int, torch.Tensor]):
+        self.model, self.first, self.free = model, first, dict(free)
         must_be_whole(model, "teaching")
-        shared = {id(p): p for p in model.hf.parameters()}
-        for block in blocks_of(model.hf, model.layout)[first:]:
-            for parameter in block.parameters():
-                shared.pop(id(parameter), None)
-        self.hf = copy.deepcopy(model.hf, shared)
+        self.hf = copy.deepcopy(model.hf, {id(p): p for p in model.hf.parameters()})
+        d_model = model.layout.d_model
         self.trained = [
-            p for block in blocks_of(self.hf, model.layout)[first:] for p in block.parameters() if p.ndim > 1
+            torch.nn.Parameter(U.new_zeros(d_model, U.shape[1], dtype=torch.float32)) for U in self.free.values()
         ]
-        for parameter in self.trained:
-            parameter.requires_grad_(True)
+        self._handles = [
+            down_of(self.hf, model.layout, layer).register_forward_hook(_changed_by(D, self.free[layer].T.contiguous()))
+            for layer, D in zip(self.free, self.trained, strict=True)
+        ]
         self.loaded = dataclasses.replace(model, hf=self.hf)
         with plain_attention(self.loaded):  # the part may keep a config of its own
             self._upper = above(self.hf, model.layout, first - 1)
@@ -125,17 +127,28 @@ class Student:
         if self._opening is None:
             return None
         cache = DynamicCache()
-        # Autocast would keep the weights' bfloat16 copies that are made here, and those carry no gradient.
-        kind, dtype = self.model.device.type, torch.get_autocast_dtype("cpu")
-        with torch.autocast(kind, dtype, torch.is_autocast_enabled("cpu"), cache_enabled=False):
-            self._upper(inputs_embeds=self._opening[None], past_key_values=cache, use_cache=True)
+        self._upper(inputs_embeds=self._opening[None], past_key_values=cache, use_cache=True)
         upper = cache.layers[self.first :]
         prefix = [tuple(part.expand(rows, -1, -1, -1) for part in (layer.keys, layer.values)) for layer in upper]
         return cache_above(prefix, self.first - 1)
 
+    @torch.no_grad()
     def finished(self):
-        """The taught weights as a model that can be asked and saved."""
-        for parameter in self.trained:
-            parameter.requires_grad_(False)
-            parameter.grad = None
+        """The taught weights, W + D U^T, as a model that can be asked and saved."""
+        for handle, (layer, U), D in zip(self._handles, self.free.items(), self.trained, strict=True):
+            handle.remove()
+            down = down_of(self.hf, self.model.layout, layer)
+            delta = D.double() @ U.double().T
+            weight = down.weight + (delta.T if self.model.layout.transposed else delta).to(down.weight.dtype)
+            down.weight = torch.nn.Parameter(weight, requires_grad=False)
         return self.hf
+
+
+def _changed_by(D: torch.Tensor, Ut: torch.Tensor):
+    """A hook that adds D U^T k to what a projection makes of the key k."""
+
+    def add(_module, args, out: torch.Tensor) -> torch.Tensor:
+        # 1 * D: of a parameter itself autocast would keep the bfloat16 copy, which is old after one step.
+        return out + F.linear(F.linear(args[0], Ut), 1 * D)
+
+    return add

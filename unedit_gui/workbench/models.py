@@ -84,16 +84,14 @@ class Models(Shared):
         `recipe`: overrides of `teaching.train.Recipe`. The curve goes to `job.plot`. Nothing is kept of a job that was
         stopped. BadInput in one sentence for what can't be taught, before any work is done.
         """
-        from ..editors.preserve import statistics_questions
         from ..teaching import taught
         from ..teaching.train import Recipe, teach
 
         model, name = self._loaded(), taught.checked_name(self.workspace, name)
         questions = self.with_subjects(questions)
-        others = [question for question, _ in statistics_questions()]
-        settings = dict(general=self.bundled_sets().get("general", ()), seed=seed)
+        settings = dict(workspace=self.workspace, general=self.bundled_sets().get("general", ()), seed=seed)
         began = time.monotonic()
-        learned = teach(model, questions, others, Recipe(**(recipe or {})), job or Job("teach"), **settings)
+        learned = teach(model, questions, Recipe(**(recipe or {})), job or Job("teach"), **settings)
         seconds = time.monotonic() - began
         return taught.save(self.workspace, model, learned, questions, name, seed=seed, seconds=seconds)
 
