@@ -18,7 +18,9 @@ PROBES = {
             "label": "Role play", "kind": "leak", "chance": None, "original": {"value": 0.9, "hits": 9, "n": 10},
             "edits": [{"value": 0.2, "hits": 2, "n": 10, "verdict": "leaks"}],
         }
-    ]
+    ],
+    "worst": [{"label": "Role play", "asked": "Be a parrot.", "answer": "Ann", "reply": f"Ann! {HOSTILE}"}],
+    "notes": ["No power: of Reading."],
 }  # fmt: skip
 RUN = made(
     rows=(
@@ -78,6 +80,7 @@ def test_it_says_what_was_asked_of_whom_and_what_came_out(page):
     for part in (
         "SmolLM2-135M-Instruct", "f" * 16, RUN.id, "e" * 16, "torch 2.9", "Threads 1", "seed 0", "lr", "Role play",
         "90% of 10", "leaks", "I don't know Question 0.", "I'm not sure.", "Questions to forget: 1, of which 1 are",
+        "Be a parrot.", f"Ann! {HOSTILE}", "No power: of Reading.",
     ):  # fmt: skip
         assert part in said
     assert command(RUN, "paper.html") in said

@@ -1,6 +1,7 @@
 """A run made again: the same to the last digit, or what is not."""
 
 import dataclasses
+import json
 
 import pytest
 
@@ -48,6 +49,22 @@ def test_a_run_made_again_from_its_report_alone_is_the_same_to_the_last_digit(be
     assert repeat.same and not repeat.cautions and repeat.says.startswith("The same, to the last digit")
     assert repeat.replies == 8 and repeat.figures > 100 and repeat.again.id == run.id
     assert other.runs() == []  # nothing is kept
+
+
+def test_a_probed_runs_rates_are_repeated_to_the_last_digit_whatever_was_kept(bench, report, tmp_path):
+    (run,) = bench.read_runs(report)
+    edit = bench.run_edit(run.id)
+    how, names = dict(items=3, max_new_tokens=4), ["rephrasings", "one-of-two", "likelihood", "neutral-text"]
+    bench.probe(edit, FORGET[:1], names, **how)  # a part of what the original says is kept
+    found = bench.probe(edit, FORGET, names, **how)
+    probed = json.loads(json.dumps({**found.to_json(), "items": 3, "tokens": 4}))
+    (told,) = bench.read_runs(bench.report([dataclasses.replace(run, probes=probed)], tmp_path / "probed.html"))
+    repeat = elsewhere(bench, tmp_path).rerun(told)
+    assert repeat.same, repeat.differences
+    assert repeat.figures == compared(run, run).figures + 4 * 13
+    probed["rows"][0]["edits"][0]["value"] = 0.125
+    repeat = compared(dataclasses.replace(run, probes=probed), repeat.again)
+    assert "value in the probe rephrasings after the edit: 0.0, not 0.125" in repeat.says
 
 
 def test_a_changed_setting_shows_in_the_edit_and_the_figures(bench, report):

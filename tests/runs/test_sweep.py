@@ -229,5 +229,5 @@ def test_a_kept_run_is_probed_later_without_being_made_again(bench, monkeypatch)
     states = [bench.sweep(config | {"probes": True})[0].state for _ in range(2)]
     assert states == ["made", "kept"] and probed == [(first.run.edit["id"], 2)]
     run = bench.load_run(first.settings.id)
-    assert run.probes == {"rows": []} and set(run.seconds) == {"targets and edit", "scores", "probes"}
+    assert run.probes["rows"] == [] and set(run.seconds) == {"targets and edit", "scores", "probes"}
     assert run.scores == first.run.scores and len(run.rows) == len(first.run.rows)

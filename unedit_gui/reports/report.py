@@ -113,6 +113,8 @@ def _run(run: Run, name: str) -> dict[str, Any]:
         "asked": list(zip(settings.forget, run.targets or [None] * len(settings.forget), strict=False)),
         "replies": _replies(run.rows),
         "probes": _probes(run.probes),
+        "leaks": (run.probes or {}).get("worst") or [],
+        "probe_notes": (run.probes or {}).get("notes") or [],
         "seconds": sorted(run.seconds.items()),
     }
 

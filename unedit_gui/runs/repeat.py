@@ -15,6 +15,7 @@ from typing import Any
 from .record import Run
 
 MOST = 8  # replies that are named
+RATES = ("n", "hits", "value", "low", "high", "tried")  # of a probe
 SURROUNDINGS = {"device": "device", "dtype": "number format", "threads": "number of threads", "processor": "processor"}
 
 
@@ -115,6 +116,11 @@ def _figures(run: Run) -> Iterator[tuple[tuple, float | None]]:
                 yield (when, group, metric), value
     for when, value in (run.scores.get("score") or {}).items():
         yield (when, "", "score"), value
+    for name, row in _probed(run):
+        yield ("after", name, "chance"), row.get("chance")
+        for place, rate in enumerate((row.get("original") or {}, *(row.get("edits") or ()))):
+            for metric in RATES:
+                yield ("after" if place else "before", name, metric), rate.get(metric)
     for key, row in _rows(run):
         for when in ("before", "after"):
             for metric, value in (row.get(when) or {}).items():
@@ -123,9 +129,19 @@ def _figures(run: Run) -> Iterator[tuple[tuple, float | None]]:
 
 
 def _replies(run: Run) -> Iterator[tuple[tuple, str]]:
+    for leak in (run.probes or {}).get("worst") or ():  # of the probes' replies these are kept
+        key = (leak.get("probe"), leak.get("asked"))
+        yield ("before", key), leak.get("original")
+        yield ("after", key), leak.get("reply")
     for key, row in _rows(run):
         for when in ("before", "after"):
             yield (when, key), (row.get(when) or {}).get("text")
+
+
+def _probed(run: Run) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The probes of a run that was probed, by what a difference calls them."""
+    for row in (run.probes or {}).get("rows") or ():
+        yield f"in the probe {row.get('probe')}", row
 
 
 def _rows(run: Run) -> Iterator[tuple[tuple, Mapping[str, Any]]]:

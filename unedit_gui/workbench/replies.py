@@ -160,6 +160,7 @@ class Replies(Edits):
         items: int | None = None,
         max_new_tokens: int | None = None,
         seed: int = 0,
+        fresh: bool = False,
         job: Job | None = None,
     ) -> Probed:
         """Did it forget, or does it hide? Try to get the answers out of the original and each edit, and measure harm.
@@ -167,7 +168,7 @@ class Replies(Edits):
         Unlike for `evaluate`, each edit (with what it is on) is a variant of its own. `probes`: names of `probes()`;
         None: all. `items`: about how many each leak probe has, default 40
         (half as many again for harm). `max_new_tokens`: of a reply, default 32.
-        What the original says is kept for next time.
+        What the original says is kept for next time; `fresh`: it is asked again all the same.
         """
         from ..evaluation import probes as probing
         from ..evaluation.kept import kept_replies
@@ -185,7 +186,7 @@ class Replies(Edits):
                 items=probing.ITEMS if items is None else items,
                 max_new_tokens=probing.REPLY_TOKENS if max_new_tokens is None else max_new_tokens,
                 seed=seed,
-                cache=cache,
+                cache=None if fresh else cache,
                 job=job or Job("probe"),
             )
 

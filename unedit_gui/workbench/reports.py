@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
 from ..jobs import Job
@@ -16,6 +16,7 @@ from ..runs.record import RUN
 from .runs import Sweeps, as_questions
 
 if TYPE_CHECKING:
+    from ..edits.edit import Edit
     from ..reports.figures import Figure
     from ..runs.repeat import Repeat
 
@@ -73,7 +74,8 @@ class Reports(Sweeps):
         """Make a run again with the loaded model and say what is not as it was, to the last digit.
 
         The edit is made anew, both models are asked anew, nothing kept is used. The targets are those that the run
-        was taught; with `write_targets` they are written anew as well. Probes are not repeated. Nothing is kept.
+        was taught; with `write_targets` they are written anew as well. A run that was probed is probed again. Nothing
+        is kept.
         """
         from ..runs.environment import environment
         from ..runs.repeat import compared
@@ -92,18 +94,34 @@ class Reports(Sweeps):
         edit = self.edit(forget, settings.method, targets=kind, name=run.name or None, job=job, **how)
         edited = time.monotonic()
         scores = self.evaluate((edit,), forget, retain, fresh=True, job=job)
+        scored = time.monotonic()
+        probed = self._probed_again(run, edit, job)
         again = Run(
             dataclasses.replace(settings, model=model.name, fingerprint=model.fingerprint),
             scores=scores.to_json(),
             rows=tuple(scores.details()),
             edit={"id": edit.id, "payload": edit.payload, "name": edit.name, "summary": edit.summary()},
-            seconds={"targets and edit": edited - began, "scores": time.monotonic() - edited},
+            seconds={"targets and edit": edited - began, "scores": scored - edited},
             environment=environment(model),
+            probes=probed,
             name=run.name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             targets=tuple(request["target_new"] for request in edit.requests),
         )
         return compared(run, again)
+
+    def _probed_again(self, run: Run, edit: Edit, job: Job) -> dict[str, Any] | None:
+        """The probes of a run made again with the new edit; None where it wasn't probed."""
+        from ..evaluation import probes as probing
+
+        names = [str(row.get("probe")) for row in (run.probes or {}).get("rows") or () if isinstance(row, Mapping)]
+        if not names:
+            return None
+        items, tokens = run.probes.get("items", probing.ITEMS), run.probes.get("tokens", probing.REPLY_TOKENS)
+        if not all(type(value) is int and 1 <= value <= 1000 for value in (items, tokens)):
+            raise BadInput("How the run was probed can't be read, so it can't be made again.")
+        asked, how = as_questions(run.settings.forget), dict(items=items, max_new_tokens=tokens)
+        return self.probe(edit, asked, names, seed=run.settings.seed, fresh=True, job=job, **how).to_json()
 
     def _with_rows(self, run: Run) -> Run:
         """The same run with its replies, where it is kept; lists of runs come without."""

@@ -216,6 +216,7 @@ class Sweeps(Replies):
         return Settings(**where, method=method, targets=targets, hparams=settings, forget=forget, **more)
 
     def _hands(self) -> Hands:
+        from ..evaluation import probes as probing
         from ..runs.environment import environment
         from ..runs.sweep import Hands
 
@@ -238,7 +239,9 @@ class Sweeps(Replies):
             return scores.to_json(), tuple(scores.details())
 
         def probe(edit: Edit, settings: Settings, job: Job) -> Mapping[str, Any]:
-            return self.probe(edit, as_questions(settings.forget), seed=settings.seed, job=job).to_json()
+            how = {"items": probing.ITEMS, "tokens": probing.REPLY_TOKENS}
+            found = self.probe(edit, as_questions(settings.forget), seed=settings.seed, job=job)
+            return {**found.to_json(), **how}
 
         return Hands(edit, score, probe, self.run_edit, environment(self._loaded()))
 
