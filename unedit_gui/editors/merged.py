@@ -10,11 +10,11 @@ edited the paper doesn't say. Ours:
   given the same change, so the rank of the edit is the number of groups.
 
 Measured on the bundled model with default hparams, 40 facts that it knows and that are in no bundled set, merged by 5,
-one general refusal for all groups, 60 retained, by `evaluate`. ROME: forget R1 0.00, rephrased 0.06, retain / before
-0.76, 90 % of the replies refusals; another draw (40 retained, replies of 32 tokens): 0.00, 0.15, 0.80, 88 %. MEMIT, the
-first draw: 0.03, 0.04, 0.88, 78 %; two more (of 32 tokens): 0.00, 0.09, 0.78 and 0.00, 0.06, 0.75, 75 %. No retained
-question was refused; those that were lost had another answer. How much of this is due to the short refusal without a
-topic, which is easier to teach, was not told apart.
+60 retained, by `evaluate`. The refusals that the model writes itself, two draws: MEMIT forget R1 0.03 and 0.05,
+rephrased 0.03 and 0.08, retain / before 0.83 and 0.92, 78 and 70 % of the replies refusals; ROME 0.00 and 0.00, 0.08
+and 0.10, 0.68 and 0.91, 85 and 90 %. One general refusal for all groups, the first draw: ROME 0.00, 0.06, 0.76, 90 %;
+MEMIT 0.03, 0.04, 0.88, 78 %. No retained question was refused but one in fifty of the first draw by ROME; those that
+were lost had another answer. A shared refusal names no topic.
 """
 
 from collections.abc import Sequence
