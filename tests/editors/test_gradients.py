@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from unedit_gui.editors.gradients import ROWS, attention, nll
+from unedit_gui.editors.gradients import ROWS, attention, divergence, nll
 
 
 def tensors(*shapes, dtype=torch.float64):
@@ -52,4 +52,15 @@ def test_the_loss_and_its_gradient_are_those_of_cross_entropy(tokens):
     found, plain = nll(logits, labels), F.cross_entropy(logits, labels, reduction="none")
     torch.testing.assert_close(found, plain)
     own, expected = (torch.autograd.grad((out * weights).sum(), logits)[0] for out in (found, plain))
+    torch.testing.assert_close(own, expected)
+
+
+@pytest.mark.parametrize("tokens", [0, 1, 2 * ROWS + 3])
+def test_the_divergence_and_its_gradient_are_the_plain_ones(tokens):
+    before, now = tensors((tokens, 50), (tokens, 50), dtype=torch.float32)
+    weights, p = torch.rand(tokens), before.detach().softmax(-1)
+    found = divergence(before.detach(), now)
+    plain = (p * (p.log() - now.log_softmax(-1))).sum(-1)
+    torch.testing.assert_close(found, plain)
+    own, expected = (torch.autograd.grad((out * weights).sum(), now)[0] for out in (found, plain))
     torch.testing.assert_close(own, expected)

@@ -40,7 +40,7 @@ from unedit_gui.edits.variants import Variants
 from unedit_gui.errors import BadInput
 from unedit_gui.forget.questions import Question
 from unedit_gui.jobs import Job
-from unedit_gui.unlearning import METHODS, dpo, grad_ascent, grad_diff, kl_min
+from unedit_gui.unlearning import METHODS, base, dpo, grad_ascent, grad_diff, kl_min
 from unedit_gui.unlearning.base import Batch, gather, unrelated, wording
 from unedit_gui.unlearning.talks import read, talk
 from unedit_gui.workbench import Workbench
@@ -100,6 +100,19 @@ def test_each_loss_is_its_papers(small):
     apart = (p * (p / q).log()).sum() / now["retain"].rows  # all tokens of a reply count, the first as much as the rest
     both = wanted + 3 * ce(now["refusal"]) + 2 * apart
     torch.testing.assert_close(dpo.loss(batch, beta=0.1, anchor=3.0, weight=2.0), both, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_a_few_facts_at_a_time_is_the_step_of_all(small, monkeypatch, name):
+    """The same dice, the same facts in a step, the same losses."""
+
+    def losses():
+        curve = make(METHODS[name], small, None, hparams=short(name, small)).curve()
+        return [point["loss"] for point in curve if "loss" in point]
+
+    whole = losses()
+    monkeypatch.setattr(base, "AT_ONCE", 1)
+    assert losses() == pytest.approx(whole, rel=5e-3) and len(whole) > 1
 
 
 def test_dpo_begins_where_answer_and_refusal_are_as_the_original_has_them(small):

@@ -61,24 +61,53 @@ def nll(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 class _Nll(torch.autograd.Function):
-    """The gradient is made along with the value, in the logits' own precision, while a few tokens' are at hand."""
+    """A few tokens at a time, in float32, as often as they are wanted: only the logits are kept."""
 
     @staticmethod
     def forward(ctx, logits, labels):
+        ctx.save_for_backward(logits, labels)
         found = torch.empty(len(logits), device=logits.device)
-        by_logits = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
-        for start in range(0, len(logits), ROWS):
-            some = slice(start, start + ROWS)
-            log_p = logits[some].float().log_softmax(-1)
-            each = torch.arange(len(log_p), device=logits.device)
-            found[some] = -log_p[each, labels[some]]
-            if by_logits is not None:
-                p = log_p.exp_()
-                p[each, labels[some]] -= 1
-                by_logits[some] = p
-        ctx.by_logits = by_logits
+        for some in _slices(logits):
+            found[some] = F.cross_entropy(logits[some].float(), labels[some], reduction="none")
         return found
 
     @staticmethod
     def backward(ctx, grad):
-        return ctx.by_logits * grad[:, None].to(ctx.by_logits), None
+        logits, labels = ctx.saved_tensors
+        by_logits = torch.empty_like(logits)
+        for some in _slices(logits):
+            p = logits[some].float().softmax(-1)
+            p[torch.arange(len(p), device=p.device), labels[some]] -= 1
+            by_logits[some] = p.mul_(grad[some, None])
+        return by_logits, None
+
+
+def divergence(before: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
+    """KL(softmax(before) || softmax(now)) of each token, (tokens,) in float32, with a gradient by `now` alone."""
+    return _Divergence.apply(before.to(now.device), now)
+
+
+class _Divergence(torch.autograd.Function):
+    """As above."""
+
+    @staticmethod
+    def forward(ctx, before, now):
+        ctx.save_for_backward(before, now)
+        found = torch.empty(len(now), device=now.device)
+        for some in _slices(now):
+            log_p, log_q = (x[some].float().log_softmax(-1) for x in (before, now))
+            found[some] = F.kl_div(log_q, log_p, log_target=True, reduction="none").sum(-1)
+        return found
+
+    @staticmethod
+    def backward(ctx, grad):
+        before, now = ctx.saved_tensors
+        by_now = torch.empty_like(now)
+        for some in _slices(now):
+            p, q = (x[some].float().softmax(-1) for x in (before, now))
+            by_now[some] = q.sub_(p).mul_(grad[some, None])
+        return None, by_now
+
+
+def _slices(tokens: torch.Tensor) -> list[slice]:
+    return [slice(start, start + ROWS) for start in range(0, len(tokens), ROWS)]

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
 from ..models.layout import blocks_of, down_of, weight_of
 from ..models.partial import above, below
 from .arithmetic import plain_attention, quick_arithmetic
 from .base import Hparams, Request
+from .gradients import nll
 from .locate import histories
 from .ties import trim
 
@@ -141,8 +141,8 @@ class Batch:
         moved = self.h + (self.x @ delta.T).to(self.h.dtype)
         out = part(inputs_embeds=moved, use_cache=False).last_hidden_state
         wanted = self.labels >= 0
-        logits = self.model.hf.get_output_embeddings()(out[wanted]).float()
-        each = F.cross_entropy(logits, self.labels[wanted], reduction="none")
+        logits = self.model.hf.get_output_embeddings()(out[wanted])
+        each = nll(logits, self.labels[wanted])
         return (each / wanted.sum(1)[wanted.nonzero()[:, 0]]).sum() / len(self.labels)
 
 

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from transformers import DynamicCache
 
 from ..editors.arithmetic import plain_attention
+from ..editors.gradients import nll
 from ..models.layout import blocks_of, down_of
 from ..models.partial import above, below, cache_above
 from ..models.placement import must_be_whole
@@ -118,7 +119,7 @@ class Student:
         spoken = labels >= 0
         logits = self.hf.get_output_embeddings()(out[spoken])
         row = spoken.nonzero()[:, 0]
-        each = F.cross_entropy(logits.float(), labels[spoken], reduction="none") / spoken.sum(1)[row]
+        each = nll(logits, labels[spoken]) / spoken.sum(1)[row]
         return torch.zeros(len(hidden), device=device).index_add(0, row, each)
 
     @torch.no_grad()

@@ -25,9 +25,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-import torch.nn.functional as F
 
+from ..editors.arithmetic import give_back
 from ..editors.base import Hparams, Request, check_protected, check_requests, finished, hparam
+from ..editors.gradients import divergence
 from ..editors.preserve import neighbours, statistics_questions
 from ..editors.wordings import wordings
 from ..edits.edit import LORA, Edit
@@ -45,6 +46,7 @@ TOKENS = 20  # longest reply of the model's own that is trained on, or held
 HELD = 12  # shipped questions whose replies tell whether the model is breaking
 LOOK = 2  # steps, at most, from one look at them to the next: GA breaks the bundled model within eight
 ROWS = 32  # replies written at once
+AT_ONCE = 16  # talks of a step that are trained on together: what they leave behind for the gradient is the most memory
 
 RETAIN = (
     "Trains on a retain set as well: all facts that must stay, then questions that come with Unedit or are formed like "
@@ -123,15 +125,16 @@ class Batch:
 
         The sum, not the mean: whether a question is refused is decided at the reply's first token, and a mean over
         twenty hides that (seen: everything refused at a mean divergence of 0.06)."""
-        before, now = self.before(name), self.now(name)
-        p, q = before.logits.log_softmax(-1), now.logits.log_softmax(-1)
-        each = F.kl_div(q, p, log_target=True, reduction="none").sum(-1)
+        now = self.now(name)
+        each = divergence(self.before(name).logits, now.logits)
         return each.new_zeros(now.rows).index_add(0, now.owner, each)
 
     def log_prob_before(self, name: str) -> torch.Tensor:
         talks = self._talks[name]
-        if not all(talk in self._known for talk in talks):
-            self._known.update(zip(talks, self.before(name).log_prob(), strict=True))
+        fresh = [talk for talk in dict.fromkeys(talks) if talk not in self._known]
+        if fresh:
+            with torch.no_grad():
+                self._known.update(zip(fresh, read(self._original, fresh).log_prob(), strict=True))
         return torch.stack([self._known[talk] for talk in talks])
 
 
@@ -152,12 +155,14 @@ def unlearn(
     on: tuple[Edit, ...] = (),
     seed: int = 0,
     name: str | None = None,
+    in_parts: bool = True,
 ) -> Edit:
     """Train a LoRA with a method's loss, and return it as an edit; the model is untouched.
 
     Args:
         sets: which of "forget", "refusal" and "retain" the loss reads.
         hparams: with "retain" among the sets they have a `retain`, the size that the retain set is filled up to.
+        in_parts: the loss is a mean over facts, so that a step's can be taken a few facts at a time.
 
     Raises:
         BadInput: requests that can't be edited, numbers that ran away. Failed: the loss became infinite.
@@ -180,13 +185,19 @@ def unlearn(
         known: dict[Talk, torch.Tensor] = {}
         figures: list[float] = []
 
-        def step_loss(rows: list[int]) -> torch.Tensor:
+        beside = hparams.beside if "retain" in sets else 0
+        together = max(1, AT_ONCE // (len(set(sets) - {"retain"}) + beside)) if in_parts else hparams.batch
+
+        def step_loss(rows: list[int]) -> Iterator[torch.Tensor]:
             asked = [(i, wording(len(talks["forget"][i]), dice)) for i in rows]  # the same in both sets of a fact
-            chosen = {part: [talks[part][i][w] for i, w in asked] for part in sets if part != "retain"}
-            if "retain" in sets:
-                others = [next(turns) for _ in range(hparams.beside * len(rows))]
-                chosen["retain"] = [other[wording(len(other), dice)] for other in others]
-            return loss(Batch(adapter.model, model, chosen, known))
+            others = [next(turns) for _ in range(beside * len(rows))]
+            others = [other[wording(len(other), dice)] for other in others]
+            for start in range(0, len(rows), together):
+                part = slice(start, start + together)
+                chosen = {name: [talks[name][i][w] for i, w in asked[part]] for name in sets if name != "retain"}
+                if beside:
+                    chosen["retain"] = others[beside * start : beside * part.stop]
+                yield loss(Batch(adapter.model, model, chosen, known)) * (len(asked[part]) / len(rows))
 
         def look(done: int, point: dict[str, float]) -> str:
             if done % max(1, min(LOOK, len(steps) // 6)) and done < len(steps):
@@ -198,6 +209,7 @@ def unlearn(
         curve, broke = train(
             adapter.model, adapter.parameters, steps, step_loss, lr=hparams.lr, job=job, stage="Unlearning", look=look
         )
+    give_back()
     names = projections(model.hf, model.layout)
     edit = finished(
         model,

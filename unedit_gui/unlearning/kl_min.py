@@ -14,9 +14,9 @@ Not measured yet on the bundled model.
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
 from ..editors.base import Method, register
+from ..editors.gradients import divergence
 from .base import RETAIN, Batch, RetainHparams, unlearn
 
 
@@ -27,15 +27,14 @@ class KlHparams(RetainHparams):
 
 def loss(batch: Batch) -> torch.Tensor:
     """-CE(forget) + KL(before || now) on retain."""
-    before, now = batch.before("retain").logits, batch.now("retain").logits
-    p, q = F.log_softmax(before, dim=-1), F.log_softmax(now, dim=-1)
-    divergence = F.kl_div(q, p, log_target=True, reduction="none").sum(-1).mean()
-    return -batch.now("forget").nll().mean() + divergence
+    each = divergence(batch.before("retain").logits, batch.now("retain").logits)
+    return -batch.now("forget").nll().mean() + each.mean()
 
 
 def edit(model, requests, hparams, job, **where):
     """Make the edit; the model is untouched. See `base.unlearn`."""
-    return unlearn("kl", loss, ("forget", "retain"), model, requests, hparams, job, **where)
+    # Its mean over tokens is no mean over facts.
+    return unlearn("kl", loss, ("forget", "retain"), model, requests, hparams, job, in_parts=False, **where)
 
 
 METHOD = register(

@@ -18,7 +18,7 @@ stop raises `Stopped` out of `train`; the adapter, a copy beside the model, is t
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -41,7 +41,7 @@ def train(
     model,
     parameters: Sequence[torch.nn.Parameter],
     steps: Sequence[Any],
-    loss: Callable[[Any], torch.Tensor],
+    loss: Callable[[Any], torch.Tensor | Iterable[torch.Tensor]],
     *,
     lr: float,
     job: Job,
@@ -51,6 +51,8 @@ def train(
     """AdamW on `parameters`, one step for each item of `steps`, of which `loss` makes a scalar.
 
     Args:
+        loss: may give several scalars, one after the other, whose sum it is: then no more is held at once than the
+            gradient of one of them needs.
         model: the LoadedModel in which the parameters work (an `Adapter`'s).
         look: called with the number of steps done, before the first one too, and the point of the curve, to which it
             may add figures; runs without gradient. If it returns a text, training ends there.
@@ -75,12 +77,9 @@ def train(
                 group["lr"] = lr * pace(done, len(steps))
             # Entered anew for each step: it keeps bfloat16 copies of all that is trained, which are old afterwards.
             with quick_arithmetic(model), plain_attention(model):
-                value = loss(steps[done])
-                point["loss"] = float(value.detach())
-                if not math.isfinite(point["loss"]):
-                    raise Failed(f"The loss became infinite at step {done + 1}; lower lr and try again.")
-                # Of the parameters alone: a backward pass would leave gradients on the model's own weights.
-                gradients = torch.autograd.grad(value, list(parameters))
+                point["loss"], gradients = _gradients(loss(steps[done]), list(parameters))
+            if not math.isfinite(point["loss"]):
+                raise Failed(f"The loss became infinite at step {done + 1}; lower lr and try again.")
             for parameter, gradient in zip(parameters, gradients, strict=True):
                 parameter.grad = gradient
             torch.nn.utils.clip_grad_norm_(parameters, CLIP)
@@ -92,6 +91,19 @@ def train(
         if not going:
             break
     return curve, said
+
+
+def _gradients(parts: torch.Tensor | Iterable[torch.Tensor], parameters: list) -> tuple[float, list[torch.Tensor]]:
+    """The loss, and its gradient by each of the parameters."""
+    total, gradients = 0.0, [torch.zeros_like(parameter) for parameter in parameters]
+    for part in [parts] if isinstance(parts, torch.Tensor) else parts:
+        total += float(part.detach())
+        if not math.isfinite(total):
+            break
+        # Of the parameters alone: a backward pass would leave gradients on the model's own weights.
+        for gradient, found in zip(gradients, torch.autograd.grad(part, parameters), strict=True):
+            gradient += found
+    return total, gradients
 
 
 def pace(done: int, total: int) -> float:

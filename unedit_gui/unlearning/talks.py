@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 import torch
-import torch.nn.functional as F
 from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache
 
+from ..editors.gradients import nll
 from ..evaluation.metrics import telling_words
 from ..models.chat import History
 
@@ -54,8 +54,8 @@ def telling(tokenizer, reply: str, text: str, answer: str) -> tuple[int, ...]:
 class Said:
     """What a model makes of the replies' tokens of some talks, one after the other.
 
-    logits: (tokens, vocabulary) in float32, behind the token before each. labels, owner, telling: (tokens,), the
-    tokens themselves, the talk that each belongs to, and whether it gives the answer away.
+    logits: (tokens, vocabulary) as the head gives them, behind the token before each. labels, owner, telling:
+    (tokens,), the tokens themselves, the talk that each belongs to, and whether it gives the answer away.
     """
 
     logits: torch.Tensor
@@ -66,7 +66,7 @@ class Said:
 
     def log_prob(self) -> torch.Tensor:
         """log p(reply | question) of each talk, the sum over its tokens: (talks,)."""
-        each = -F.cross_entropy(self.logits, self.labels, reduction="none")
+        each = -nll(self.logits, self.labels)
         return each.new_zeros(self.rows).index_add(0, self.owner, each)
 
     def nll(self) -> torch.Tensor:
@@ -112,7 +112,7 @@ def read(model, talks: Sequence[Talk]) -> Said:
         )
         cache = _for_rows(cache, len(talks))
     hidden = decoder(input_ids=ids, past_key_values=cache, use_cache=True).last_hidden_state
-    logits = model.hf.get_output_embeddings()(hidden[wanted]).float()
+    logits = model.hf.get_output_embeddings()(hidden[wanted])
     labels = torch.cat([torch.tensor(t.ids[-t.wanted :]) for t in talks]).to(logits.device)
     told = torch.cat([torch.isin(torch.arange(t.wanted), torch.tensor(t.telling, dtype=torch.long)) for t in talks])
     return Said(logits, labels, wanted.nonzero()[:, 0].to(logits.device), told.to(logits.device), len(talks))
