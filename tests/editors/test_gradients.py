@@ -6,6 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tests.models.tiny import CONFIGS, bytes_tokenizer, tiny_family
+from unedit_gui.editors.arithmetic import plain_attention
 from unedit_gui.editors.gradients import ROWS, attention, divergence, nll
 
 
@@ -43,6 +45,26 @@ def test_attention_works_in_the_precision_that_is_asked_of_products():
     assert found.dtype == torch.bfloat16
     torch.testing.assert_close(found.float(), written_plainly(*given, None, 0.3), rtol=0.05, atol=0.05)
     assert [g.dtype for g in torch.autograd.grad(found.float().sum(), given)] == [torch.float32] * 3
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_every_family_gives_with_it_what_its_own_plain_attention_gives(family):
+    model = tiny_family(family, bytes_tokenizer(), attentive=True)
+    mask = torch.ones(3, 40, dtype=torch.long)
+    mask[0, :7] = 0
+    states = model.hf.get_input_embeddings()(torch.randint(5, 60, mask.shape)).detach().requires_grad_()
+
+    def run():
+        places = (mask.cumsum(1) - 1).clamp(min=0)
+        logits = model.hf(inputs_embeds=states, attention_mask=mask, position_ids=places).logits[mask.bool()]
+        return logits, torch.autograd.grad(logits.square().mean(), states)[0]
+
+    model.hf.config._attn_implementation = "eager"
+    plain, by_states = run()
+    with plain_attention(model):
+        found, found_by_states = run()
+    torch.testing.assert_close(found, plain)
+    assert (found_by_states - by_states).norm() < 1e-5 * by_states.norm()
 
 
 @pytest.mark.parametrize("tokens", [0, 1, ROWS, 2 * ROWS + 3])
