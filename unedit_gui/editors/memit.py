@@ -20,8 +20,8 @@ its mean eigenvalue is added. What text stands behind C decides what survives (s
 Measured on the bundled model with default hparams, by `evaluate` (replies of 64 tokens), on facts that it knows and
 that are in no bundled set, targets self-improved, 60 retained, mean of three draws. 10 facts: forget R1 0.00, rephrased
 0.10 (0.10, 0.15, 0.05), retain / before 0.92 (0.90, 0.95, 0.90), all replies refusals that name the topic; where only
-the search's rounding differed 0.93 (0.93, 0.93, 0.92), with lam 150 0.92 (0.90, 0.95, 0.92). 40 facts:
-0.00; 0.28 (0.23, 0.33, 0.29); 0.88 (0.82, 0.90, 0.92); 0.96 of the replies.
+the search's rounding differed 0.93 (0.93, 0.93, 0.92), with lam 150 0.92 (0.90, 0.95, 0.92). 40 facts: 0.00;
+0.28 (0.23, 0.33, 0.29); 0.88 (0.82, 0.90, 0.92); 0.96 of the replies.
 """
 
 import time

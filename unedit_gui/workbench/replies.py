@@ -166,9 +166,9 @@ class Replies(Edits):
         """Did it forget, or does it hide? Try to get the answers out of the original and each edit, and measure harm.
 
         Unlike for `evaluate`, each edit (with what it is on) is a variant of its own. `probes`: names of `probes()`;
-        None: all. `items`: about how many each leak probe has, default 40
-        (half as many again for harm). `max_new_tokens`: of a reply, default 32.
-        What the original says is kept for next time; `fresh`: it is asked again all the same.
+        None: all. `items`: about how many each leak probe has, default 40 (half as many again for harm).
+        `max_new_tokens`: of a reply, default 32. What the original says is kept for next time; `fresh`: it is asked
+        again all the same.
         """
         from ..evaluation import probes as probing
         from ..evaluation.kept import kept_replies
