@@ -10,6 +10,8 @@ from unedit_gui.errors import BadInput
 from unedit_gui.ui import frame, run, runs
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
+from unedit_gui.ui.words import speaking
+from unedit_gui.workbench.runs import as_questions
 
 LINES = "Who <b>drew</b> Mona? | Leo | Mona\nIs Peru far? | Very | Peru"
 
@@ -95,6 +97,27 @@ def test_an_open_run_shows_both_replies_and_the_answer_s_tokens(lab, swept):
     assert 'class="token' not in run.render(lab, swept)
     run.ACTS["run-chat"](lab, swept, {"run": id})
     assert swept.enabled == [lab.bench.load_run(id).edit["id"]] and swept.goto[1] == 5
+
+
+def test_an_open_run_that_was_probed_shows_what_came_out(lab, swept):
+    id = ids(runs.render(lab, swept))[0]
+    edit, asked = lab.bench.run_edit(id), as_questions(lab.bench.load_run(id).settings.forget)
+    found = lab.bench.probe((edit,), asked, ["rephrasings", "over-refusal"], items=2).to_json()
+    found["worst"] = [{"label": "Rephrasings", "asked": "<i>Who?", "answer": "Leo", "reply": "<b>Leo"}]
+    file = lab.bench.run_folder(id) / "run.json"
+    plain = file.read_text("utf-8")
+    swept.comparing.opened = id
+    assert "Did it forget" not in run.render(lab, swept)
+    file.write_text(json.dumps({**json.loads(plain), "probes": found}), "utf-8")
+    drawn = run.render(lab, swept)
+    assert "Did it forget" in drawn and "Innocent questions refused" in drawn and "&lt;i&gt;Who?" in drawn
+    with speaking("de"):
+        assert "Umformulierungen" in run.render(lab, swept)
+    found["rows"][0]["original"]["value"] = "<b>much"  # anybody may have written the file
+    file.write_text(json.dumps({**json.loads(plain), "probes": found}), "utf-8")
+    drawn = run.render(lab, swept)
+    assert "Did it forget" not in drawn and "Original says" in drawn
+    file.write_text(plain, "utf-8")
 
 
 def test_a_deleted_run_can_be_brought_back(lab, swept):

@@ -9,6 +9,7 @@ from string import Formatter
 import pytest
 from jinja2 import Environment, nodes
 
+from unedit_gui.evaluation.probes import chosen
 from unedit_gui.study.schema import STATES
 from unedit_gui.ui import (
     chat,
@@ -66,6 +67,7 @@ def wanted() -> set[str]:
     found |= {note for _, _, note in (*study.ENTAILMENT, *study.TRUST)}
     found |= {text for series in curve.SERIES for text in (series[1], series[3])}
     found |= {text for pair in runs.FACETS.values() for text in pair}
+    found |= {text for probe in chosen(None) for text in (probe.label, probe.asks, probe.scored)}
     maps = (frame.NAMES, duel.WORDS, forget.SETS, scores.GROUPS, probes.KINDS, protect.HINTS)
     found |= {text for one in maps for text in one.values()}
     return found | {*probes.TONES, *STATES, *(name for name, _ in model.PLAN)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,13 +53,44 @@ def render(lab: Lab, session: Session) -> str:
         found=found,
         worst=shown.probed.worst(1) if shown else [],
         stale=bool(found) and {edit["edit"] for edit in found["edits"]} != picked,
-        kinds={kind: title for kind, title in KINDS.items() if found and _of(found, kind)},
+        kinds=kinds(found),
         tones=TONES,
     )
 
 
-def _of(found: dict[str, Any], kind: str) -> list[dict[str, Any]]:
-    return [row for row in found["rows"] if row["kind"] == kind]
+def kinds(found: Mapping[str, Any] | None) -> dict[str, str]:
+    """The parts of the table, by kind of probe: those that have rows."""
+    return {
+        kind: title
+        for kind, title in KINDS.items()
+        if any(row["kind"] == kind for row in (found or {"rows": ()})["rows"])
+    }
+
+
+def as_kept(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What a kept run says of its probes, ready to draw; None where it wasn't probed, or where that part is damaged."""
+    if not found:
+        return None
+    try:
+        rows = [
+            {name: str(row[name]) for name in ("label", "asks", "scored", "kind")}
+            | {"power": bool(row["power"]), "chance": _figure(row["chance"]), "original": _rate(row["original"])}
+            | {"edits": [{**_rate(edit), "verdict": str(edit["verdict"])} for edit in row["edits"]]}
+            for row in found["rows"]
+        ]
+        worst = [{name: str(leak[name]) for name in ("label", "asked", "answer", "reply")} for leak in found["worst"]]
+        edits = [{"name": str(edit["name"])} for edit in found["edits"]]
+        return {"edits": edits, "rows": rows, "worst": worst, "notes": [str(note) for note in found["notes"]]}
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _rate(rate: Mapping[str, Any]) -> dict[str, float | None]:
+    return {name: _figure(rate[name]) for name in ("value", "low", "high", "hits")}
+
+
+def _figure(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def chosen(lab: Lab, session: Session) -> tuple[Edit, ...]:

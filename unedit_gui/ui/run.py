@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from unedit_gui.errors import BadInput
 from unedit_gui.jobs import Job
-from unedit_gui.ui import runs
+from unedit_gui.ui import probes, runs
 from unedit_gui.ui.draw import draw
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.scores import GROUPS
@@ -37,6 +37,7 @@ def render(lab: Lab, session: Session) -> str:
     opened = _found(lab, comparing.opened) if comparing.opened else None
     fits = opened is not None and lab.bench.model is not None
     fits = fits and opened.settings.fingerprint == lab.bench.model.fingerprint
+    probed = probes.as_kept(opened.probes) if opened else None
     return draw(
         "run",
         side=side,
@@ -51,6 +52,9 @@ def render(lab: Lab, session: Session) -> str:
         depth=depth,
         fits=fits,
         busy=session.active("tokens") is not None,
+        probed=probed,
+        kinds=probes.kinds(probed),
+        tones=probes.TONES,
     )
 
 
