@@ -7,7 +7,7 @@ import torch
 
 from tests.editors.conftest import REQUESTS
 from unedit_gui.editors import METHODS, hparams_from
-from unedit_gui.editors.side_training import Margins, Spans
+from unedit_gui.editors.side_training import Batch, Margins, Spans, talks_of
 from unedit_gui.editors.ties import ties, trim
 from unedit_gui.editors.wise import apart, choose_threshold, inputs_of, out_of_scope
 from unedit_gui.edits.edit import Edit, load_edit, save
@@ -21,6 +21,7 @@ from unedit_gui.forget.refusals import is_refusal
 from unedit_gui.jobs import Job
 from unedit_gui.models.generation import generate
 from unedit_gui.models.layout import down_of
+from unedit_gui.models.partial import above
 
 QUICK = {
     "layers": (1,),
@@ -148,6 +149,37 @@ def test_one_fact_in_twenty_is_given_up_where_too_many_other_questions_exceed_th
     d_own = torch.tensor([10.0, 12.0, *[30.0] * (facts - 2)])
     found = choose_threshold(d_own, 10.0, torch.full((50,), held), 0.5)
     assert found == pytest.approx(expected)
+
+
+# The refusals
+
+
+def test_the_refusals_loss_and_its_gradient_are_those_of_the_whole_model_talk_by_talk(small, monkeypatch):
+    """Made a few conversations at a time, of which the last may be fewer."""
+    monkeypatch.setattr("unedit_gui.editors.side_training._AT_ONCE", 4)
+    talks = [talk for i, request in enumerate(REQUESTS) for talk in talks_of(small, request, i, 2)]
+    torch.manual_seed(0)
+    delta = (0.1 * torch.randn(small.layout.d_model, small.layout.d_mlp)).requires_grad_(True)
+    found, by_delta = Batch(small, talks, 1, Job("x")).nll(above(small.hf, small.layout, 1), delta)
+
+    losses = []
+    for talk in talks:
+
+        def add(_m, args, output, talk=talk):
+            moved = torch.zeros(output.shape[1], 1)
+            moved[talk.asked[0] :] = 1.0
+            return output + moved * (args[0] @ delta.T)
+
+        handle = down_of(small.hf, small.layout, 1).register_forward_hook(add)
+        try:
+            logits = small.hf(torch.tensor([talk.ids])).logits[0]
+        finally:
+            handle.remove()
+        log_p = logits[-talk.wanted - 1 : -1].log_softmax(-1)
+        losses.append(-log_p[range(talk.wanted), talk.ids[-talk.wanted :]].mean())
+    loss = torch.stack(losses).mean()
+    assert found == pytest.approx(loss.item(), rel=1e-5)
+    torch.testing.assert_close(by_delta, torch.autograd.grad(loss, delta)[0], rtol=1e-4, atol=1e-6)
 
 
 # The route

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import torch
 
+from ..models.layout import blocks_of
+from ..models.pages import from_files, let_go, pages_of
 from ..models.placement import is_spread
 from .gradients import NAME
 
@@ -21,23 +23,39 @@ def is_quick(model, precise: bool = False) -> bool:
 
 
 @contextmanager
-def quick_arithmetic(model, precise: bool = False) -> Iterator[None]:
+def quick_arithmetic(model, precise: bool = False, *, lean: bool = False) -> Iterator[None]:
     """Matrix products in bfloat16 where that is quicker; everything else, and what they are added to, in float32.
 
     Autocast keeps a weight's bfloat16 copy from call to call only where that weight could be trained, so the weights
     say so meanwhile. No gradient is ever asked of them. One that lies elsewhere is another tensor at each call, and
     copies of these would only pile up.
+
+    lean: where the model's file has the weights (pages.py), their pages are in memory only while copies are made.
     """
     quick = is_quick(model, precise)
     weights = [w for w in model.hf.parameters() if quick and w.ndim == 2 and not w.requires_grad and not w.is_meta]
+    handles = _without_originals(model, weights) if quick and lean else []
     try:
         for weight in weights:
             weight.requires_grad_(True)
         with torch.autocast("cpu", torch.bfloat16, enabled=quick):
             yield
     finally:
+        for handle in handles:
+            handle.remove()
         for weight in weights:
             weight.requires_grad_(False)
+
+
+def _without_originals(model, copied: list[torch.Tensor]) -> list:
+    """Let the pages of these weights go, and by the hooks that are returned a module's again whenever it has run."""
+    files, known, handles = from_files(), {id(weight) for weight in copied}, []
+    let_go(pages_of(copied, files))
+    for module in (*blocks_of(model.hf, model.layout), model.hf.get_output_embeddings()):
+        pages = pages_of([weight for weight in module.parameters() if id(weight) in known], files)
+        if pages:
+            handles.append(module.register_forward_hook(lambda _m, _a, _o, pages=pages: let_go(pages)))
+    return handles
 
 
 @contextmanager

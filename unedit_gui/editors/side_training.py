@@ -21,7 +21,8 @@ from .locate import histories
 from .ties import trim
 
 _BETAS = (0.9, 0.95)
-_ROWS = 48  # conversations per step
+_ROWS = 48  # conversations per step,
+_AT_ONCE = 8  # and of those whose gradient is made at once: what is kept for it is most of an edit's memory
 _IN = 5.0  # how much the term in scope counts beside the two others
 _NEAR, _FAR = 64, 128  # questions x_i per step: near ones (neighbours, protected), shipped ones
 
@@ -130,19 +131,30 @@ class Batch:
             for handle in handles:
                 handle.remove()
         self.h, self.x = kept["h"], kept["x"].float()
+        self.tokens = [len(talk.ids) - 1 for talk in talks]
         self.labels = torch.full(ids.shape, -100)
         for r, talk in enumerate(talks):
             self.x[r, : talk.asked[0]] = 0  # what stands before the question is read as it was
             self.labels[r, len(talk.ids) - 1 - talk.wanted : len(talk.ids) - 1] = torch.tensor(talk.ids[-talk.wanted :])
         self.labels = self.labels.to(model.device)
 
-    def nll(self, part, delta: torch.Tensor) -> torch.Tensor:
-        """Mean over conversations and tokens of -log p(target)."""
-        moved = self.h + (self.x @ delta.T).to(self.h.dtype)
-        out = part(inputs_embeds=moved, use_cache=False).last_hidden_state
-        wanted = self.labels >= 0
+    def nll(self, part, delta: torch.Tensor) -> tuple[float, torch.Tensor]:
+        """Mean over conversations and tokens of -log p(target), and its gradient by W' - W."""
+        total, by_delta = 0.0, torch.zeros_like(delta)
+        for start in range(0, len(self.labels), _AT_ONCE):
+            rows = slice(start, start + _AT_ONCE)
+            loss = self._nll(part, delta, rows, max(self.tokens[rows]))
+            total += float(loss.detach())
+            by_delta += torch.autograd.grad(loss, delta)[0]
+        return total, by_delta
+
+    def _nll(self, part, delta: torch.Tensor, rows: slice, tokens: int) -> torch.Tensor:
+        """What these conversations, of so many tokens at most, add to the mean."""
+        h, x, labels = (each[rows, :tokens] for each in (self.h, self.x, self.labels))
+        out = part(inputs_embeds=h + (x @ delta.T).to(h.dtype), use_cache=False).last_hidden_state
+        wanted = labels >= 0
         logits = self.model.hf.get_output_embeddings()(out[wanted])
-        each = nll(logits, self.labels[wanted])
+        each = nll(logits, labels[wanted])
         return (each / wanted.sum(1)[wanted.nonzero()[:, 0]]).sum() / len(self.labels)
 
 
@@ -163,7 +175,8 @@ class Learner:
     def __init__(self, model, requests: Sequence[Request], layer: int, contexts: int, job):
         self.model, self.layer, self.part = model, layer, above(model.hf, model.layout, layer)
         talks = [talk for i, request in enumerate(requests) for talk in talks_of(model, request, i, contexts)]
-        self.batches = [Batch(model, talks[s : s + _ROWS], layer, job) for s in range(0, len(talks), _ROWS)]
+        batches = [talks[s : s + _ROWS] for s in range(0, len(talks), _ROWS)]
+        self.batches = [Batch(model, sorted(batch, key=lambda talk: len(talk.ids)), layer, job) for batch in batches]
 
     def train(
         self,
@@ -188,22 +201,22 @@ class Learner:
         inside, (b1, b2) = Spans(ins), _BETAS
         rounds = 1 + hparams.margin_steps
         total = hparams.steps * rounds
-        nll = torch.tensor(math.inf)
+        nll = math.inf
 
         def difference(v: torch.Tensor) -> torch.Tensor:
             return torch.zeros(free.numel(), device=W.device).index_put((places,), v).reshape(free.shape)
 
-        with quick_arithmetic(self.model), plain_attention(self.model):
+        with quick_arithmetic(self.model, lean=True), plain_attention(self.model):
             for step in range(total):
-                v = value.clone().requires_grad_(True)
-                delta = before + difference(v)
+                delta = (before + difference(value)).requires_grad_(True)
                 outside = Spans(out.sample(dice))
                 loss = margins.loss(inside.activations(delta, hparams.power), outside.activations(delta, hparams.power))
+                (by_delta,) = torch.autograd.grad(loss, delta)
                 if step % rounds == 0:
-                    nll = self.batches[step // rounds % len(self.batches)].nll(self.part, delta)
-                    loss = loss + rounds * nll
-                    report(step // rounds, float(nll.detach()))
-                (grad,) = torch.autograd.grad(loss, v)
+                    nll, by_refusals = self.batches[step // rounds % len(self.batches)].nll(self.part, delta)
+                    by_delta += rounds * by_refusals
+                    report(step // rounds, nll)
+                grad = by_delta.flatten()[places]
                 m = b1 * m + (1 - b1) * grad
                 s = b2 * s + (1 - b2) * grad.square()
                 lr = hparams.lr * size * 0.5 * (1 + math.cos(math.pi * step / total))
@@ -211,4 +224,4 @@ class Learner:
                 if step == total // 2:  # what merging will keep is chosen now, so that it can still be trained
                     stay = trim(value, hparams.density) != 0
                     places, value, m, s = places[stay], value[stay], m[stay], s[stay]
-        return difference(value), float(nll.detach())
+        return difference(value), nll

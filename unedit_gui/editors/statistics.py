@@ -45,6 +45,7 @@ def second_moments(
     """
     size, device = model.layout.d_mlp, model.device
     exact = torch.float32 if device.type == "mps" else torch.float64
+    lean = into is not None  # an edit's few texts; for the many others weights would come and go with every batch
     if into is None:
         into = {layer: torch.zeros(size, size, dtype=exact, device=device) for layer in layers}
     part = below(model.hf, model.layout, max(layers))
@@ -61,7 +62,7 @@ def second_moments(
         while done < len(order) and (not rows or (len(rows) + 1) * (len(order[done].ids) - shared) <= batch_tokens):
             rows.append(order[done])
             done += 1
-        with quick_arithmetic(model, precise):  # not around the breath: a reply may be written there
+        with quick_arithmetic(model, precise, lean=lean):  # not around the breath: a reply may be written there
             _add(model, part, rows, opening, into, times)
     give_back()
     return into

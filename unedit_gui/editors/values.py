@@ -119,7 +119,7 @@ def solve(
                 job.progress(stage, count, of * objective.steps, f"loss {loss:.2f}")
 
         given = ([texts[row] for row in rows] for texts in (spots, targets, subjects))
-        with quick_arithmetic(model, precise), plain_attention(model), side_by_side(model) as run:
+        with quick_arithmetic(model, precise, lean=True), plain_attention(model), side_by_side(model) as run:
             batch = _Batch(model, *given, layer, run, echoes=objective.echoes)
             return _descend(batch, objective, v0[:, rows].float(), report, begin)
 
@@ -129,14 +129,15 @@ def solve(
     for start in range(0, len(spots), per_batch):
         rows = list(range(start, min(start + per_batch, len(spots))))
         found = search(rows, objective, "Finding the new values", start, len(spots))
+        give_back()
         hard = (found.loss >= objective.hard).nonzero()[:, 0].tolist()
         if hard:
             those, begin = [rows[i] for i in hard], found.delta[:, hard]
             again = search(those, objective.relaxed(), "Trying longer where it was hard", 0, len(hard), begin)
             found.delta[:, hard], found.loss[hard] = again.delta, again.loss
             found.steps[hard] += again.steps
+            give_back()
         parts.append(found)
-        give_back()
     return Solved(*(torch.cat([getattr(p, f) for p in parts], dim=-1) for f in ("delta", "loss", "steps")))
 
 
