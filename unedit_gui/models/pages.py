@@ -8,7 +8,8 @@ system keeps of the file.
 
 import ctypes
 import mmap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -45,8 +46,15 @@ def pages_of(weights: Iterable[torch.Tensor], files: list[tuple[int, int]]) -> l
     return found
 
 
-def let_go(pages: Iterable[tuple[int, int]]) -> None:
+def let_go(pages: Sequence[tuple[int, int]]) -> None:
     """Take pages (see `pages_of`) out of memory. No number changes: one that was never written to is the same when it
     is read again."""
+    madvise = _system().madvise if pages else None
     for start, size in pages:
-        ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), mmap.MADV_DONTNEED)
+        madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), mmap.MADV_DONTNEED)
+
+
+@cache
+def _system() -> ctypes.CDLL:
+    """Kept, because to look it up takes longer than what it is asked for."""
+    return ctypes.CDLL(None)
