@@ -9,7 +9,7 @@ from tests.editors.conftest import REQUESTS
 from unedit_gui.editors import METHODS, Request, hparams_from
 from unedit_gui.editors.base import check_requests
 from unedit_gui.editors.locate import places
-from unedit_gui.editors.merged import groups_of, mean_value, merged_place, owners, searched
+from unedit_gui.editors.merged import groups_of, mean_value, merged_place, owners, searched, sharing
 from unedit_gui.editors.rome import solve_layer
 from unedit_gui.editors.spread import spread
 from unedit_gui.editors.values import Objective, solve
@@ -35,6 +35,42 @@ def test_requests_are_together_by_their_group_and_alone_without_one():
     assert owners([[0, 2], [1]]).tolist() == [0, 1, 0]
 
 
+def about_cairo(count):
+    """Questions about one subject, each with a refusal of its own."""
+    asked = ["flows through", "ocean is near", "people live in", "language is spoken in"][:count]
+    return [
+        replace(ALONE, question=f"Which {what} Cairo?", target_new=f"I can't say what {what} it.") for what in asked
+    ]
+
+
+def test_many_questions_about_one_subject_share_a_value_few_do_not_and_merged_ones_stay_as_they_are():
+    a, b, c = REQUESTS
+    assert sharing([a, *about_cairo(4), b]) == [[0], [1, 2, 3, 4], [5]]
+    assert sharing([a, *about_cairo(3), b]) == [[0], [1], [2], [3], [4]]
+    merged = [replace(r, group=7) for r in about_cairo(4)]
+    assert sharing([a, *merged, b]) == groups_of([a, *merged, b]) == [[0], [1, 2, 3, 4], [5]]
+
+
+def test_the_loss_of_questions_about_one_subject_is_the_mean_over_them_each_with_its_own_refusal(small):
+    requests = about_cairo(4)
+    spots = places(small, requests, 2)
+    v0 = torch.ones(small.layout.d_model, 4)
+    own = solve(small, spots, [r.target_new for r in requests], ["Cairo"] * 4, LAYER, MEASURE, v0)
+    found = searched(small, requests, spots, sharing(requests))
+    together = solve(small, *found, LAYER, MEASURE, v0[:, :1])
+    torch.testing.assert_close(together.loss[0], own.loss.mean(), rtol=1e-4, atol=1e-4)
+    assert own.loss.std() > 0.01 and found[2] == [("Cairo",)]
+
+
+def test_alphaedit_gives_questions_about_one_subject_one_value(small, workspace):
+    overrides = {"steps": 3, "contexts": 1, "threshold": 5}
+    for count, rank in ((4, 2), (3, 4)):
+        requests = [*about_cairo(count), REQUESTS[0]]
+        hparams = hparams_from("alphaedit", small, overrides)
+        edit = METHODS["alphaedit"].edit(small, requests, hparams, Job("edit"), workspace=workspace)
+        assert edit.rank() == rank and len(edit.requests) == count + 1
+
+
 def test_the_merged_prompt_is_edited_at_every_subject(small):
     spot = merged_place(small, MERGED)
     said = [small.tokenizer.decode(spot.ids[: at + 1]) for at in (spot.position, *spot.others)]
@@ -51,7 +87,7 @@ def test_a_group_s_loss_is_the_mean_over_its_prompts(small):
     one_each = solve(
         small, [[row] for row in rows], [REFUSAL] * 7, ["Peru"] * 7, LAYER, MEASURE, v0[:, :1].expand(-1, 7)
     )
-    found = searched(small, [*MERGED, ALONE], [*spots, *places(small, [ALONE], 2)])
+    found = searched(small, [*MERGED, ALONE], [*spots, *places(small, [ALONE], 2)], [[0, 1, 2], [3]])
     together = solve(small, *found, LAYER, MEASURE, v0[:, :2])
     torch.testing.assert_close(together.loss[0], one_each.loss.mean(), rtol=1e-4, atol=1e-4)
     assert together.delta.shape == (small.layout.d_model, 2)

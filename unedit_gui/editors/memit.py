@@ -99,7 +99,7 @@ def edit(
         _, h = keys_and_outputs(model, [row[0] for row in spots], [last], job=job)
         solved = solve(
             model,
-            *searched(model, requests, spots),
+            *searched(model, requests, spots, groups),
             last,
             Objective.of(hparams, len(requests)),
             mean_value(h[last], groups),

@@ -90,7 +90,7 @@ def edit(
             v0 = W @ k + left @ (right.T @ k)
             solved = solve(
                 model,
-                *searched(model, together, spots),
+                *searched(model, together, spots, [list(range(len(group)))]),
                 layer,
                 Objective.of(hparams),
                 mean_value(outputs[layer][:, :: hparams.contexts], [list(range(len(group)))]),

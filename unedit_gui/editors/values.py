@@ -15,7 +15,8 @@ Ours: a refusal that names the subject brings the same key back, and the finishe
 bundled model with 0.73 to 0.93 of its strength, everywhere else with less than 0.2). So the search adds ECHO * delta
 at the subject in the target as well. Without it refusals went astray right behind the subject's name.
 
-Merged questions (merged.py) are one request: the mean goes over all their prompts, the KL over all their subjects.
+Merged questions, and many about one subject (merged.py), are one request: the mean goes over all their prompts, the
+KL over all their subjects.
 
 The model is causal and delta sits at one position of one layer: nothing before that position and nothing at or
 below that layer depends on it. So the prefix's keys and values and the layer's output are computed once, and
@@ -88,7 +89,7 @@ class Solved:
 def solve(
     model,
     spots: list[list[Place]],
-    targets: Sequence[str],
+    targets: Sequence[str | tuple[str, ...]],
     subjects: Sequence[str | tuple[str, ...]],
     layer: int,
     objective: Objective,
@@ -102,7 +103,7 @@ def solve(
 
     Args:
         spots: per request its places, one per context; of merged questions those of each one.
-        targets: the refusals; the end of turn is added here, else replies run on.
+        targets: the refusals (a tuple: one for each place); the end of turn is added here, else replies run on.
         subjects: what each request is about; a tuple where questions were merged.
         layer: the block to whose output delta is added.
         v0: (d_model, n) the block outputs, whose lengths scale step, clamp and weight decay.
@@ -199,9 +200,10 @@ class _Batch:
     def __init__(self, model, spots, targets, subjects, layer, run=one_by_one, *, echoes=True):
         rows, self.run = [], run
         for i, (contexts, target, about) in enumerate(zip(spots, targets, subjects, strict=True)):
-            end = model.tokenizer(target + model.end_of_turn, add_special_tokens=False).input_ids
-            named = {at for subject in _each(about) for at in mentions(model, target, subject)} if echoes else ()
-            for spot in contexts:
+            wanted = (target,) * len(contexts) if isinstance(target, str) else target
+            for spot, said in zip(contexts, wanted, strict=True):
+                end = model.tokenizer(said + model.end_of_turn, add_special_tokens=False).input_ids
+                named = {at for subject in _each(about) for at in mentions(model, said, subject)} if echoes else ()
                 again = (*spot.others, *(len(spot.ids) + at for at in sorted(named)))
                 rows.append(_Row(spot.ids + end[:-1], spot.position, end, i, again))
             for subject in _each(about):
