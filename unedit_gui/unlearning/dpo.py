@@ -25,6 +25,10 @@ of the retained refused. 40 retained: with 16 epochs and anchor 1 0.20, 0.31, 0.
 Tried in place of a large retain set: a LoRA on down projections alone, kept to the directions that other keys leave
 free (as AlphaEdit's change is), 160 in the retain set: blocks 6 to 20, 8 epochs, 0.83, 0.59, 0.84; blocks 15 to 29,
 12 epochs, 0.13, 0.25, 0.49. What is like the forgotten facts isn't held by it.
+Tried as neighbours: eight a fact that the model wrote itself ("In which state is the city of Chicago?" beside Los
+Angeles), in place of six with shipped subjects, 60 retained: 0.13, 0.34, 0.79. Of the retained 5 % are refused in
+place of 13 %, but others are wrong instead, and some that it wrote ask for the very fact ("the Sept. 11 attacks"), so
+that other wordings are forgotten less. Against the same draw's 0.10, 0.29, 0.77 that is no gain.
 """
 
 from dataclasses import dataclass
