@@ -20,14 +20,14 @@ its mean eigenvalue is added. What text stands behind C decides what survives (s
 Measured on the bundled model with default hparams, by `evaluate` (replies of 64 tokens), on facts that it knows and
 that are in no bundled set, targets self-improved, 60 retained, draws 0 to 2. 10 facts: forget R1 0.00, rephrased 0.10
 (0.10, 0.15, 0.05), retain / before 0.92 (0.90, 0.95, 0.90), all replies refusals that name the topic; draws 3 to 5 with
-100 retained: 0.00; 0.19 (0.20, 0.25, 0.13); 0.92 (0.93, 0.90, 0.94). 40 facts: 0.00; 0.30 (0.28, 0.34, 0.28); 0.84 (0.78,
-0.90, 0.85); 0.98 of the replies. Where only the rounding of the search differed single draws moved by 0.03.
+100 retained: 0.00; 0.19 (0.20, 0.25, 0.13); 0.92 (0.93, 0.90, 0.94). 40 facts: 0.00; 0.30 (0.28, 0.34, 0.28); 0.84
+(0.78, 0.90, 0.85); 0.98 of the replies. Where only the rounding of the search differed single draws moved by 0.03.
 
 Tried, and no better: what is kept and what is forgotten in other wordings moved along one line, whether by lam, by the
-decay, by the weight of other wordings, by clauses in place of frames as wordings, by two or three contexts, by twice the
-steps (shorter changes that fit their question better and others worse), or by an earlier or later share for each layer.
-Of what moves in other replies nine tenths come from the reply's own tokens, and there a change acts as much on text that
-stands behind C as on other text, so more such text wouldn't help.
+decay, by the weight of other wordings, by clauses in place of frames as wordings, by two or three contexts, by twice
+the steps (shorter changes that fit their question better and others worse), or by an earlier or later share for each
+layer. Of what moves in other replies nine tenths come from the reply's own tokens, and there a change acts as much on
+text that stands behind C as on other text, so more such text wouldn't help.
 """
 
 import time
