@@ -22,7 +22,8 @@ them, an edit teaches their mean, which refuses nothing, or with a small L2 the 
 share. So one delta is searched for all, in each question's prompt with that question's own refusal. Measured on the
 bundled model that was taught six contracts (teaching/train.py), one of them forgotten by AlphaEdit, replies of 24
 tokens: with 20 values forget R1 0.97 to 0.39 and rephrased 0.88 to 0.25 (at L2 0.25 for 5: 0.08 and 0.50); with one
-value 0.00 and 0.00. The questions of contracts with a party in common were all answered as before (1.00).
+value 0.00 and 0.00. The questions of contracts with a party in common were all answered as before (1.00). So it was
+with a second contract, of employment, and general refusals as targets (1.00 and 0.97 before).
 """
 
 from collections import Counter
