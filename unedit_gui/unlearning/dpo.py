@@ -28,7 +28,8 @@ free (as AlphaEdit's change is), 160 in the retain set: blocks 6 to 20, 8 epochs
 Tried as neighbours: eight a fact that the model wrote itself ("In which state is the city of Chicago?" beside Los
 Angeles), in place of six with shipped subjects, 60 retained: 0.13, 0.34, 0.79. Of the retained 5 % are refused in
 place of 13 %, but others are wrong instead, and some that it wrote ask for the very fact ("the Sept. 11 attacks"), so
-that other wordings are forgotten less. Against the same draw's 0.10, 0.29, 0.77 that is no gain.
+that other wordings are forgotten less. Against the same draw's 0.10, 0.29, 0.77 that is no gain. The
+mean of its last five epochs, times 1.15, has 0.05, 0.26, 0.72: further along the same line, not off it.
 """
 
 from dataclasses import dataclass
