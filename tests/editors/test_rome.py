@@ -7,8 +7,8 @@ from tests.editors.conftest import REQUESTS
 from unedit_gui.editors import METHODS, hparams_from
 from unedit_gui.editors.locate import places
 from unedit_gui.editors.preserve import neighbours, preserved
-from unedit_gui.editors.rome import solve_layer
-from unedit_gui.editors.values import Objective, solve
+from unedit_gui.editors.rome import STOP_LOSS, objective, solve_layer
+from unedit_gui.editors.values import solve
 from unedit_gui.editors.walk import keys_and_outputs
 from unedit_gui.edits.edit import Edit
 from unedit_gui.edits.variants import Variants
@@ -100,8 +100,8 @@ def wanted_change(model, request):
     """v* - W k of one request on the model as it now stands, found without the editor."""
     spots = places(model, [request], OVERRIDES["contexts"])
     _, h = keys_and_outputs(model, spots[0][:1], [LAYER])
-    objective = Objective.of(hparams_from("rome", model, OVERRIDES))
-    return solve(model, spots, [request.target_new], [request.subject], LAYER, objective, h[LAYER]).delta[:, 0]
+    wanted = objective(hparams_from("rome", model, OVERRIDES))
+    return solve(model, spots, [request.target_new], [request.subject], LAYER, wanted, h[LAYER]).delta[:, 0]
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda r: r.subject)
@@ -151,3 +151,9 @@ def test_one_layer_is_changed_and_several_are_refused(small, workspace):
     hparams = hparams_from("rome", small, {**OVERRIDES, "layers": (0, 1)})
     with pytest.raises(BadInput, match="one layer"):
         METHODS["rome"].edit(small, REQUESTS[:1], hparams, Job("edit"), workspace=workspace)
+
+
+def test_the_search_ends_as_soon_as_the_refusal_is_likely_enough(small, workspace, monkeypatch):
+    assert STOP_LOSS == objective(hparams_from("rome", small, OVERRIDES)).stop_loss
+    monkeypatch.setattr("unedit_gui.editors.rome.STOP_LOSS", 1e9)  # so anything is
+    assert written(rome(small, REQUESTS[:1], workspace)).abs().max() == 0
