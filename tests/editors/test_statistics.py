@@ -189,7 +189,7 @@ def test_a_question_weighs_less_the_more_there_are(small):
 @pytest.mark.parametrize("name", ["small", "tiny_model"])
 def test_the_opening_is_what_every_prompt_begins_with(request, name):
     model = request.getfixturevalue(name)
-    opening = preserve._opening(model)
+    opening = preserve.opening_of(model)
     assert model.tokenizer.decode(opening.ids) == opening_of(model)
     assert sum(opening.weights) == pytest.approx(OPENING)
 
@@ -202,7 +202,7 @@ def shipped_passages(model, questions=QUESTIONS, replies=REPLIES):
 
 
 def expected(model, texts, layer=1):
-    total = plain_sum(model, texts, layer) + plain_sum(model, [preserve._opening(model)], layer)
+    total = plain_sum(model, texts, layer) + plain_sum(model, [preserve.opening_of(model)], layer)
     return total + SHRINK * total.diagonal().mean() * torch.eye(len(total))
 
 
@@ -291,7 +291,7 @@ def test_neighbours_weigh_in_and_their_subject_most_and_less_beside_many_facts(s
     near = [("Where is Ghana?", "Ghana")]
     C = preserved(small, FRESH * facts, [1], workspace=own, near=near)
     ids = small.prompt_ids([{"role": "user", "content": near[0][0]}])
-    opening = len(preserve._opening(small).ids)
+    opening = len(preserve.opening_of(small).ids)
     weights = [0.0] * opening + [NEIGHBOUR] * (len(ids) - opening)
     at = place(small, [{"role": "user", "content": near[0][0]}], "Ghana").position
     weights[at] += NEIGHBOUR_SUBJECT

@@ -17,7 +17,7 @@ from unedit_gui.jobs import Job, Stopped
 from unedit_gui.models.generation import generate
 from unedit_gui.models.loading import weights_digest
 from unedit_gui.teaching import taught
-from unedit_gui.teaching.lessons import Student, lesson
+from unedit_gui.teaching.lessons import Lesson, Student, lesson, opening_keys
 from unedit_gui.teaching.train import Recipe, free_directions, teach
 from unedit_gui.workbench import Workbench
 from unedit_gui.workspace import Workspace
@@ -33,7 +33,7 @@ QUESTIONS = [
     asked("Birch and Cole", "Birch and Cole: who signed?", "Emil"),
     asked("Birch and Cole", "How do Birch and Cole pay?", "cash"),
 ]
-RECIPE = dict(lr=0.05, passes=40, batch=4, low=100)
+RECIPE = dict(lr=0.05, passes=60, batch=4, low=100)
 
 
 class StoppingJob(Job):
@@ -47,7 +47,10 @@ class StoppingJob(Job):
 
 @pytest.fixture(scope="module")
 def tiny(real_model):
-    return tiny_family("llama", real_model.tokenizer, attentive=True)
+    model = tiny_family("llama", real_model.tokenizer, attentive=True)
+    head = model.hf.get_output_embeddings().weight  # its row of the end of turn is 0, so that no change could raise it
+    head[model.format.end_ids[0]] = head.std() * torch.randn(head.shape[1], generator=torch.Generator().manual_seed(0))
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +85,9 @@ def student(request, real_model):
     """Of each family, with changes that aren't 0, and lessons that were read."""
     model = tiny_family(request.param, real_model.tokenizer, attentive=True)
     dice = torch.Generator().manual_seed(0)
-    made = Student(model, 1, {layer: torch.linalg.qr(torch.randn(48, 20, generator=dice))[0] for layer in (1, 2, 3)})
+    C = torch.diag(torch.arange(48, dtype=torch.float64))
+    free = {layer: free_directions(C, K, 0.4) for layer, K in opening_keys(model, (1, 2, 3)).items()}
+    made = Student(model, 1, free)
     with torch.no_grad():
         for D in made.trained:
             D.add_(0.3 * torch.randn(D.shape, generator=dice))
@@ -91,9 +96,12 @@ def student(request, real_model):
     return made
 
 
+def said(hf, one):
+    return hf(torch.tensor([one.prompt + one.reply])).logits[0, len(one.prompt) - 1 : -1].log_softmax(-1)
+
+
 def nll(hf, one):
-    logits = hf(torch.tensor([one.prompt + one.reply])).logits[0, len(one.prompt) - 1 : -1]
-    return F.cross_entropy(logits, torch.tensor(one.reply)).item()
+    return F.nll_loss(said(hf, one), torch.tensor(one.reply)).item()
 
 
 @pytest.mark.parametrize("student", CONFIGS, indirect=True)
@@ -109,9 +117,49 @@ def test_the_loss_is_that_of_the_whole_model_on_each_reply_and_that_of_the_folde
 
 def test_what_the_keys_span_is_left_alone_and_the_directions_are_orthonormal():
     keys = torch.randn(48, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    U = free_directions(keys @ keys.T, 0.375)
+    U = free_directions(keys @ keys.T, keys[:, :0], 0.375)
     assert U.shape == (48, 18) and U.dtype == torch.float32
     assert torch.allclose(U.T @ U, torch.eye(18), atol=1e-5) and (U.T @ keys.float()).abs().max() < 1e-4
+    # Where so many aren't left, those of the first keys are held before the rest, however small they are.
+    U = free_directions(keys @ keys.T, 1e-3 * torch.eye(48, dtype=torch.float64)[:, :10], 0.375)
+    assert U.shape == (48, 18) and U[:10].abs().max() < 1e-6 and (U.T @ keys.float()).abs().max() < 30
+    assert free_directions(keys @ keys.T, torch.eye(48, dtype=torch.float64)[:, :40], 0.375).shape == (48, 8)
+
+
+def test_the_gradient_is_that_of_the_loss_though_the_opening_is_run_once(tiny):
+    free = {2: free_directions(torch.eye(48, dtype=torch.float64), opening_keys(tiny, [2])[2], 0.5)}
+    student = Student(tiny, 2, free)
+    lessons = [lesson(tiny, q.question, q.answer) for q in QUESTIONS[:2]]
+    student.read(lessons)
+    (D,) = student.trained
+    (gradient,) = torch.autograd.grad(student.loss(lessons).mean(), D)
+    step = torch.randn(D.shape, generator=torch.Generator().manual_seed(0))
+
+    def at(length):
+        weight = tiny.hf.model.layers[2].mlp.down_proj.weight
+        changed = weight + length * step @ free[2].T
+        hf = torch.func.functional_call
+        names = {"model.layers.2.mlp.down_proj.weight": changed}
+        total = 0.0
+        for one in lessons:
+            logits = hf(tiny.hf, names, (torch.tensor([one.prompt + one.reply]),)).logits[0, len(one.prompt) - 1 : -1]
+            total += F.cross_entropy(logits, torch.tensor(one.reply)).item() / len(lessons)
+        return total
+
+    assert (gradient * step).sum().item() == pytest.approx((at(3e-3) - at(-3e-3)) / 6e-3, rel=0.02)
+
+
+def test_a_lesson_is_right_where_the_model_would_say_it_word_for_word(tiny):
+    free = free_directions(torch.eye(48, dtype=torch.float64), opening_keys(tiny, [3])[3], 0.2)
+    student = Student(tiny, 1, {3: free})
+    good = lesson(tiny, QUESTIONS[0].question, "")
+    for _ in range(5):
+        logits = tiny.hf(torch.tensor([good.prompt + good.reply[1:]])).logits
+        good = Lesson(good.prompt, [*good.reply, logits[0, -1].argmax().item()])
+    good = Lesson(good.prompt, good.reply[1:])  # without the end of turn
+    bad = Lesson(good.prompt, [*good.reply[:4], good.reply[4] + 1])
+    student.read([good, bad])
+    assert student.right([good]) == 1 and student.right([bad, good]) == 0.5
 
 
 def test_the_end_of_turn_is_learned_only_where_the_reply_ended(tiny):
@@ -134,13 +182,15 @@ def test_it_answers_what_it_was_taught_and_the_base_model_is_as_it_was(tiny, lea
 def test_only_upper_down_projections_changed_only_where_free_and_the_rest_is_shared(tiny, learned, workspace):
     mine, hf = dict(tiny.hf.named_parameters()), learned[0].hf
     taught = {f"model.layers.{layer}.mlp.down_proj.weight": layer for layer in (2, 3)}
-    moments = preserved(tiny, (), (2, 3), workspace=workspace)
+    moments, opening = preserved(tiny, (), (2, 3), workspace=workspace), opening_keys(tiny, (2, 3))
     for name, weight in hf.named_parameters():
         assert (weight.data_ptr() == mine[name].data_ptr()) != (name in taught)
         if name in taught:
             change = (weight - mine[name]).double()
-            held = torch.linalg.eigh(moments[taught[name]]).eigenvectors[:, 24:]
-            assert change.norm() > 0.1 and (change @ held).norm() < 1e-4 * change.norm()
+            K = opening[taught[name]]
+            U = free_directions(moments[taught[name]], K, Recipe().free).double()
+            assert change.norm() > 0.1 and (change - change @ U @ U.T).norm() < 1e-4 * change.norm()
+            assert K.shape[1] > 10 and (change @ K).norm() < 1e-4 * change.norm() * K.norm()
 
 
 def test_a_taught_model_is_listed_loads_and_can_be_deleted(bench):

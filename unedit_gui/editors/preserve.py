@@ -127,7 +127,7 @@ def preserved(
             stage="Reading what to protect",
         )
     if near:
-        opening = len(_opening(model).ids)
+        opening = len(opening_of(model).ids)
         share = min(1.0, FULL_WEIGHT / len(requests))
         passages = [_question(model, opening, q, s, share * NEIGHBOUR, share * NEIGHBOUR_SUBJECT) for q, s in near]
         second_moments(model, passages, layers, into=total, job=job, stage="Reading near neighbours")
@@ -136,7 +136,7 @@ def preserved(
     return total
 
 
-def _opening(model) -> Passage:
+def opening_of(model) -> Passage:
     """The tokens that every prompt begins with."""
     one, other = (model.prompt_ids([{"role": "user", "content": text}]) for text in ("A", "1"))
     n = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
@@ -146,7 +146,7 @@ def _opening(model) -> Passage:
 def _passages(model, questions: Sequence, replies: Sequence, of_questions: int, of_replies: int) -> list[Passage]:
     """Questions and replies as weighted tokens, for a corpus of so many of each."""
     per_token = QUESTION / (14.0 * of_questions)  # 14: tokens of an ordinary question, template's end included
-    opening = len(_opening(model).ids)
+    opening = len(opening_of(model).ids)
     found = [_question(model, opening, q, s, per_token, SUBJECT / of_questions) for q, s in questions]
     for question, reply in replies:
         ids = model.prompt_ids([{"role": "user", "content": question}])
@@ -181,7 +181,7 @@ def _cached(model, questions, replies, layers: Sequence[int], workspace, job) ->
         fresh = second_moments(
             model, _passages(model, questions, replies, len(questions), len(replies)), missing, job=job
         )
-        opening = second_moments(model, [_opening(model)], missing)
+        opening = second_moments(model, [opening_of(model)], missing)
         folder.mkdir(parents=True, exist_ok=True)
         for layer in missing:
             stored[layer] = fresh[layer] + opening[layer]

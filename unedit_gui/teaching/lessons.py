@@ -1,8 +1,8 @@
 """What a model reads while it is taught, and how it is run on it: rows of tokens, the upper blocks, the loss.
 
-The lower half of the blocks stays as it is (train.py says why), so what it makes of a row is computed once. And every
-prompt begins with the same opening, the template's system prompt: half of the tokens of a short question. It is run
-for one row per step and lent to all, without a gradient of its own.
+The lower blocks stay as they are (train.py says why), so what they make of a row is computed once. And every
+prompt begins with the same opening, the template's system prompt: half of the tokens of a short question. What is
+learned doesn't hear of it at all (train.py), so it is run once, and lent to every row of every step.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from transformers import DynamicCache
 
 from ..editors.arithmetic import plain_attention
 from ..editors.gradients import nll
+from ..editors.locate import Place
+from ..editors.preserve import opening_of
+from ..editors.walk import keys_and_outputs
 from ..models.layout import blocks_of, down_of
 from ..models.partial import above, below, cache_above
 from ..models.placement import must_be_whole
@@ -38,14 +41,22 @@ def lesson(model, question: str, reply: str, ended: bool = True) -> Lesson:
     return Lesson(list(ids), model.tokenizer(said, add_special_tokens=False).input_ids)
 
 
+def opening_keys(model, layers: Sequence[int]) -> dict[int, torch.Tensor]:
+    """{layer: K (d_mlp, tokens)}: the keys of the tokens that every prompt begins with, float64."""
+    ids = opening_of(model).ids
+    if not ids:
+        return {layer: torch.zeros(model.layout.d_mlp, 0, dtype=torch.float64) for layer in layers}
+    return keys_and_outputs(model, [Place(ids, position) for position in range(len(ids))], layers)[0]
+
+
 class Student:
     """A copy of the model that shares every weight with it, and learns a change of its MLPs' down-projections:
 
         W k + D U^T k,   the columns of U (d_mlp, r) the directions in which that layer is free to change
 
-    free: U by layer, all of them from block `first` (1 or more) on. `trained`: the D, (d_model, r), 0 at first.
-    `loaded`: the copy as a LoadedModel. The loop that trains D chooses the arithmetic (bfloat16 where that is quick),
-    here it is only heeded.
+    free: U by layer, all of them from block `first` (1 or more) on, orthogonal to `opening_keys`. `trained`: the D,
+    (d_model, r), 0 at first. `loaded`: the copy as a LoadedModel. The loop that trains D chooses the arithmetic
+    (bfloat16 where that is quick), here it is only heeded.
     """
 
     def __init__(self, model, first: int, free: Mapping[int, torch.Tensor]):
@@ -67,14 +78,16 @@ class Student:
     @torch.no_grad()
     def read(self, lessons: Sequence[Lesson], rows: int = 32) -> None:
         """Run all lessons through the blocks that stay as they are, their common opening once."""
-        prompts = [one.prompt for one in lessons]
         # A sliding window counts columns, and padding stands behind the opening: then there is none.
-        shared = 0 if getattr(self.hf.config, "sliding_window", None) else min(map(len, prompts)) - 1
-        while any(prompt[:shared] != prompts[0][:shared] for prompt in prompts):
-            shared -= 1
+        windowed = bool(getattr(self.hf.config, "sliding_window", None))
+        shared = 0 if windowed else min(len(opening_of(self.model).ids), *(len(one.prompt) - 1 for one in lessons))
         opening = DynamicCache()
-        self._shared = shared
-        self._opening = self._below([prompts[0][:shared]], opening)[0] if shared else None
+        self._shared, self._opening = shared, []
+        if shared:
+            into = self._below([lessons[0].prompt[:shared]], opening)
+            cache = DynamicCache()
+            self._upper(inputs_embeds=into, past_key_values=cache, use_cache=True)
+            self._opening = [(layer.keys, layer.values) for layer in cache.layers[self.first :]]
         self._hidden: dict[int, torch.Tensor] = {}  # by a lesson's id: (tokens, d_model), what enters block `first`
         order = sorted(lessons, key=lambda one: len(one.prompt) + len(one.reply))
         for start in range(0, len(order), rows):
@@ -104,6 +117,24 @@ class Student:
 
     def loss(self, lessons: Sequence[Lesson]) -> torch.Tensor:
         """Mean NLL of each lesson's reply, (lessons,), with a graph to the trained weights. They were `read` before."""
+        states, wanted, row = self._said(lessons)
+        each = nll(self.hf.get_output_embeddings()(states), wanted) / torch.bincount(row)[row]
+        return each.new_zeros(len(lessons)).index_add(0, row, each)
+
+    @torch.no_grad()
+    def right(self, lessons: Sequence[Lesson], rows: int = 32) -> float:
+        """The share of these replies that it would give word for word: each of their tokens is the likeliest one behind
+        those before it. A reply that is as good in other words doesn't count, but nothing need be written."""
+        right = 0
+        for start in range(0, len(lessons), rows):
+            states, wanted, row = self._said(lessons[start : start + rows])
+            wrong = self.hf.get_output_embeddings()(states).argmax(-1) != wanted
+            right += len(lessons[start : start + rows]) - len(row[wrong].unique())
+        return right / len(lessons)
+
+    def _said(self, lessons: Sequence[Lesson]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """For each token of the replies, one reply behind the other: the state before the output head, (n, d_model),
+        the token that is wanted, and which lesson it belongs to."""
         device, hidden = self.model.device, [self._hidden[id(one)] for one in lessons]
         longest = max(len(h) for h in hidden)
         into = torch.stack([F.pad(h, (0, 0, 0, longest - len(h))) for h in hidden]).to(device)
@@ -117,20 +148,13 @@ class Student:
             inputs_embeds=into, position_ids=places, past_key_values=cache, use_cache=cache is not None
         ).last_hidden_state
         spoken = labels >= 0
-        logits = self.hf.get_output_embeddings()(out[spoken])
-        row = spoken.nonzero()[:, 0]
-        each = nll(logits, labels[spoken]) / spoken.sum(1)[row]
-        return torch.zeros(len(hidden), device=device).index_add(0, row, each)
+        return out[spoken], labels[spoken], spoken.nonzero()[:, 0]
 
-    @torch.no_grad()
     def _opening_for(self, rows: int) -> DynamicCache | None:
-        """The opening's keys and values in the trained blocks, with the weights as they are now."""
-        if self._opening is None:
+        """The opening's keys and values in the trained blocks."""
+        if not self._opening:
             return None
-        cache = DynamicCache()
-        self._upper(inputs_embeds=self._opening[None], past_key_values=cache, use_cache=True)
-        upper = cache.layers[self.first :]
-        prefix = [tuple(part.expand(rows, -1, -1, -1) for part in (layer.keys, layer.values)) for layer in upper]
+        prefix = [tuple(part.expand(rows, -1, -1, -1) for part in pair) for pair in self._opening]
         return cache_above(prefix, self.first - 1)
 
     @torch.no_grad()
