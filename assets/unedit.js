@@ -203,5 +203,15 @@
   }, true);
   const step = () => (Date.now() - clicked.at < 1000 ? clicked.step : "");
 
+  /* A chart that was drawn while its step was hidden has Plotly's own width, wider than its card. When the page's height
+     changes, as it does when another step comes in sight, such a chart is measured again: Plotly heeds "resize". */
+  const loose = (plot) => {
+    const drawn = plot.querySelector(".main-svg");
+    return drawn && plot.clientWidth > 0 && Math.abs(Number(drawn.getAttribute("width")) - plot.clientWidth) > 2;
+  };
+  new ResizeObserver(() => {
+    if ([...document.querySelectorAll(".js-plotly-plot")].some(loose)) window.dispatchEvent(new Event("resize"));
+  }).observe(document.documentElement);
+
   window.unedit = { bridge, hello, save, step };
 })();
