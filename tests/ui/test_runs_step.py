@@ -113,10 +113,11 @@ def test_an_open_run_that_was_probed_shows_what_came_out(lab, swept):
     assert "Did it forget" in drawn and "Innocent questions refused" in drawn and "&lt;i&gt;Who?" in drawn
     with speaking("de"):
         assert "Umformulierungen" in run.render(lab, swept)
-    found["rows"][0]["original"]["value"] = "<b>much"  # anybody may have written the file
-    file.write_text(json.dumps({**json.loads(plain), "probes": found}), "utf-8")
-    drawn = run.render(lab, swept)
-    assert "Did it forget" not in drawn and "Original says" in drawn
+    for much in ("<b>much", [1], 10**400):  # anybody may have written the file
+        found["rows"][0]["original"]["value"] = much
+        file.write_text(json.dumps({**json.loads(plain), "probes": found}), "utf-8")
+        drawn = run.render(lab, swept)
+        assert "Did it forget" not in drawn and "Original says" in drawn
     file.write_text(plain, "utf-8")
 
 

@@ -81,7 +81,7 @@ def as_kept(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
         worst = [{name: str(leak[name]) for name in ("label", "asked", "answer", "reply")} for leak in found["worst"]]
         edits = [{"name": str(edit["name"])} for edit in found["edits"]]
         return {"edits": edits, "rows": rows, "worst": worst, "notes": [str(note) for note in found["notes"]]}
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):  # of a number that no float can hold
         return None
 
 
