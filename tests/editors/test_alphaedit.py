@@ -5,6 +5,7 @@ import torch
 
 from tests.editors.conftest import REQUESTS
 from unedit_gui.editors import METHODS, hparams_from
+from unedit_gui.editors import spread as spreading
 from unedit_gui.editors.alphaedit import SHARE, null_space, penalty, solve_layer
 from unedit_gui.editors.locate import places
 from unedit_gui.editors.preserve import neighbours, preserved
@@ -71,6 +72,19 @@ def test_delta_is_equation_13(l2, n, earlier):
     assert left.shape == (10, n) and right.shape == (24, n)
     expected = dense(K, R, V @ V.T, l2, K_p if earlier else None)
     torch.testing.assert_close(left @ right.T, expected, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("earlier", [False, True], ids=["without K_p", "with K_p"])
+@pytest.mark.parametrize("at_once", [1, 7, 60, 100])
+def test_columns_that_are_summed_up_in_parts_are_those_that_are_taken_together(monkeypatch, at_once, earlier):
+    K, _, K_p, C = random_problem(60)
+    monkeypatch.setattr(spreading, "AT_ONCE", at_once)
+    V, S = null_space(C, 0.5), torch.rand(10, 60, dtype=torch.float64)
+    Q, Q_p = V.T @ K, V.T @ (K_p if earlier else K_p[:, :0])
+    expected = V @ torch.linalg.solve(2.0 * torch.eye(len(Q)) + Q_p @ Q_p.T + Q @ Q.T, Q @ S.T)
+    for form in (S, S.to_sparse()):
+        found = solve_layer(K, form, V, 2.0, K_p if earlier else None)
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("earlier", [False, True], ids=["without K_p", "with K_p"])

@@ -8,6 +8,7 @@ import torch
 
 from tests.editors.conftest import REQUESTS
 from unedit_gui.editors import METHODS, hparams_from
+from unedit_gui.editors import spread as spreading
 from unedit_gui.editors.locate import place, places, subject_places
 from unedit_gui.editors.memit import solve_layer
 from unedit_gui.editors.preserve import neighbours, preserved
@@ -63,6 +64,16 @@ def test_columns_that_share_a_change_are_the_formula_with_that_change_in_each(n)
     for form in (S, S.to_sparse()):
         right = solve_layer(K, form, C, 2.0)
         torch.testing.assert_close(R[:, :3] @ right.T, dense(K, R[:, :3] @ S, C, 2.0), rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 60, 100])
+def test_columns_that_are_summed_up_in_parts_are_those_that_are_taken_together(monkeypatch, at_once):
+    K, R, C = random_problem(60)
+    monkeypatch.setattr(spreading, "AT_ONCE", at_once)
+    S = torch.rand(10, 60, dtype=torch.float64)
+    expected = torch.linalg.solve(2.0 * (C + 1e-6 * C.diagonal().mean() * torch.eye(24)) + K @ K.T, K @ S.T)
+    for form in (S, S.to_sparse()):
+        torch.testing.assert_close(solve_layer(K, form, C, 2.0), expected, rtol=1e-9, atol=1e-12)
 
 
 def test_no_other_change_has_a_smaller_objective():

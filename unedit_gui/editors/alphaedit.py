@@ -13,7 +13,8 @@ columns share one change, R = R_0 S (spread.py); and while K has fewer columns t
 
     Delta = R_0 X^T,   X = V (B + Q Q^T)^-1 Q S^T = V B^-1 Q (Q^T B^-1 Q + I)^-1 S^T,   B = L2 I + Q_p Q_p^T
 
-so that Delta q = 0 for every eigenvector q of C with eigenvalue >= threshold.
+so that Delta q = 0 for every eigenvector q of C with eigenvalue >= threshold. Q Q^T and Q S^T are summed up over a few
+columns at a time, so what is solved doesn't grow with n.
 
 Ours: where little of the keys is left after P, L2 goes down with it, for what counts is its size beside Q^T Q. That is
 so where much that is protected resembles what is to be forgotten: of the keys of one contract among six that share
@@ -56,7 +57,7 @@ from .base import (
 from .locate import places, subject_places
 from .merged import mean_value, owners, searched, sharing
 from .preserve import neighbours, preserved
-from .spread import spread
+from .spread import in_parts, spread
 from .values import Objective, solve
 from .walk import keys_and_outputs
 
@@ -190,11 +191,16 @@ def solve_layer(
     K: torch.Tensor, S: torch.Tensor, V: torch.Tensor, l2: float, K_p: torch.Tensor | None = None
 ) -> torch.Tensor:
     """X (d_mlp, g) above for K (d_mlp, n) and S (g, n), which may be sparse; in float64, in the span of V."""
+    Q_p = V.T @ (K_p if K_p is not None else K[:, :0]).double()
+    if K.shape[1] > V.shape[1]:
+        B = l2 * torch.eye(V.shape[1], dtype=V.dtype, device=V.device) + Q_p @ Q_p.T
+        Q_S = torch.zeros(V.shape[1], len(S), dtype=V.dtype, device=V.device)
+        for k, s in in_parts(K, S):
+            q = V.T @ k
+            B += q @ q.T
+            Q_S += (s @ q.T).T
+        return V @ torch.linalg.solve(B, Q_S)
     S, Q = S.double(), V.T @ K.double()
-    Q_p = V.T @ K_p.double() if K_p is not None else Q[:, :0]
-    if Q.shape[1] > len(Q):
-        B = l2 * torch.eye(len(Q), dtype=Q.dtype, device=Q.device) + Q_p @ Q_p.T
-        return V @ torch.linalg.solve(B + Q @ Q.T, (S @ Q.T).T)
     small = l2 * torch.eye(Q_p.shape[1], dtype=Q.dtype, device=Q.device) + Q_p.T @ Q_p
     B_Q = (Q - Q_p @ torch.linalg.solve(small, Q_p.T @ Q)) / l2  # Woodbury again: B^-1 Q
     inner = torch.eye(Q.shape[1], dtype=Q.dtype, device=Q.device) + Q.T @ B_Q

@@ -11,7 +11,8 @@ Woodbury, exact and small:
 
     Delta = R_0 X^T,   X = (A + K K^T)^-1 K S^T = A^-1 K (I + K^T A^-1 K)^-1 S^T
 
-Beyond that the left form is the smaller one, whose size doesn't grow with n.
+Beyond that the left form is the smaller one, whose size doesn't grow with n: K K^T and K S^T are summed up over a few
+columns at a time.
 
 Pitfalls. lambda is a number of "old facts" and depends on the scale of the keys: EasyEdit's 15000 belongs to 7B models
 and to statistics over Wikipedia. C must be well conditioned (at least 10 tokens per dimension); a small multiple of
@@ -51,7 +52,7 @@ from .base import (
 from .locate import places, subject_places
 from .merged import groups_of, mean_value, owners, searched
 from .preserve import neighbours, preserved
-from .spread import spread
+from .spread import in_parts, spread
 from .values import FEW, Objective, solve
 from .walk import keys_and_outputs
 
@@ -142,11 +143,16 @@ def edit(
 
 def solve_layer(K: torch.Tensor, S: torch.Tensor, C: torch.Tensor, lam: float) -> torch.Tensor:
     """X (d_mlp, g) above for K (d_mlp, n) and S (g, n), which may be sparse; in float64."""
-    K, S, C = K.double(), S.double(), C.double()
+    C = C.double()
     floor = 1e-6 * C.diagonal().mean()
     A = lam * (C + floor * torch.eye(len(C), dtype=C.dtype, device=C.device))
     if K.shape[1] > len(K):
-        return torch.linalg.solve(A + K @ K.T, (S @ K.T).T)
+        K_S = torch.zeros(len(K), len(S), dtype=A.dtype, device=A.device)
+        for k, s in in_parts(K, S):
+            A += k @ k.T
+            K_S += (s @ k.T).T
+        return torch.linalg.solve(A, K_S)
+    K, S = K.double(), S.double()
     A_K = torch.linalg.solve(A, K)  # A^-1 K
     inner = torch.eye(K.shape[1], dtype=K.dtype, device=K.device) + K.T @ A_K
     return (S @ torch.linalg.solve(inner, A_K.T)).T

@@ -7,7 +7,7 @@ Ours: the same change is asked for, with a weight, where the subject stands in o
 Without it a change came through with 0.13 to 1.0 of its strength when the question was rephrased, 0.76 on average.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -19,6 +19,8 @@ from .walk import Walk
 
 # (layer, K (d_mlp, n), S (g, n), sparse) -> X (d_mlp, g) of the layer's Delta = R X^T, which brings K close to R S
 SolveLayer = Callable[[int, torch.Tensor, torch.Tensor], torch.Tensor]
+
+AT_ONCE = 1024  # columns of K that are in float64 at a time
 
 
 def spread(
@@ -56,6 +58,12 @@ def spread(
         K, R = torch.cat([K, weight**0.5 * keys.pop(layer)[:, len(flat) :]], dim=1), mean_of(groups, z.to(h) - h)
         factors[layer] = R / (len(layers) - index), solve(layer, K, _shared(groups, len(more) // n, weight).to(K))
     return factors
+
+
+def in_parts(K: torch.Tensor, S: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Columns of K and S in float64, AT_ONCE at a time: sums over all need it, and all together would be large."""
+    for some in torch.arange(K.shape[1], device=K.device).split(AT_ONCE):
+        yield K[:, some].double(), S.index_select(1, some).double()
 
 
 def _shared(groups: Sequence[Sequence[int]], wordings: int, weight: float) -> torch.Tensor:
