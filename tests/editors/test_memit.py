@@ -1,6 +1,7 @@
 """MEMIT against its equations: Delta solves the normal equations, and the layers share it as algorithm 1 says."""
 
 import copy
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -162,6 +163,23 @@ def test_the_last_layer_s_output_becomes_z_where_nothing_holds_against_it(small,
     edited = changed(small, {layer: left @ right.T for layer, (left, right) in factors.items()})
     _, after = keys_and_outputs(edited, [row[0] for row in spots], [LAYERS[-1]])
     assert (after[LAYERS[-1]] - z).norm() < 1e-3 * (h[LAYERS[-1]] - z).norm()
+
+
+def test_of_a_layer_that_is_solved_only_its_factors_are_kept_and_these_in_single_precision(small):
+    spots, earlier = places(small, REQUESTS, CONTEXTS), []
+    _, h = keys_and_outputs(small, [row[0] for row in spots], [LAYERS[-1]])
+
+    def solve_one(layer, K, S):
+        assert K.dtype == torch.float32
+        assert not any(known() is not None for known in earlier)
+        X = K.double() @ S.double().T
+        earlier.extend(weakref.ref(tensor) for tensor in (K, S, X))
+        return X
+
+    more = {"wordings": subject_places(small, REQUESTS), "weight": 0.5}
+    found = spread(small, spots, h[LAYERS[-1]] + 1, LAYERS, solve_one, Job("edit"), **more)
+    assert len(earlier) == 3 * len(LAYERS)
+    assert all(part.dtype == torch.float32 for pair in found.values() for part in pair)
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.1, 2.0])

@@ -143,7 +143,7 @@ def test_the_walk_brings_the_mean_change_to_every_question_of_a_group(small):
     assert left.shape[1] == right.shape[1] == 2
     assert seen[LAYER].to_dense().tolist() == [[1, 1, 1, 0], [0, 0, 0, 1]]
     keys = keys_and_outputs(small, [row[0] for row in spots], [LAYER])[0][LAYER]
-    torch.testing.assert_close(left @ (right.T @ keys), delta, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close((left @ (right.T @ keys.float())).double(), delta, rtol=1e-4, atol=1e-4)
 
 
 def test_the_length_of_a_group_s_value_is_the_mean_of_its_lengths():

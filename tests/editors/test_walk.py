@@ -1,5 +1,7 @@
 """A walk over the layers reads what reading from the tokens each time gives, and runs fewer blocks for it."""
 
+import weakref
+
 import pytest
 import torch
 
@@ -35,8 +37,8 @@ def test_what_is_read_while_layers_change_is_what_reading_anew_gives(monkeypatch
             keys, outputs = walk.read([layer, 3], [layer, 3], changes=layer)
             plain_keys, plain_outputs = keys_and_outputs(model, spots, [layer, 3], batch_size=4)
         for at in (layer, 3):
-            torch.testing.assert_close(keys[at], plain_keys[at], rtol=1e-4, atol=1e-5)
-            torch.testing.assert_close(outputs[at], plain_outputs[at], rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(keys[at].double(), plain_keys[at], rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(outputs[at].double(), plain_outputs[at], rtol=1e-4, atol=1e-5)
         changed[layer] = factors(model, layer)
 
 
@@ -59,3 +61,20 @@ def test_a_reading_starts_at_the_layer_that_has_changed(small):
 def test_a_walk_leaves_the_model_without_hooks(small):
     Walk(small, flat(small)).read([1, 3], [1, 3], changes=1)
     assert not any(module._forward_hooks for module in small.hf.modules())
+
+
+def test_a_batch_s_states_take_the_place_of_its_earlier_ones_at_once(small, monkeypatch):
+    walk = Walk(small, flat(small), batch_size=4)
+    walk.read([1, 3], [1, 3], changes=1)
+    earlier = [weakref.ref(rows.states) for rows in walk.batches]
+    left, run = [], Walk._run
+
+    def count(self, rows, *more):
+        if rows is not self.opening:
+            left.append(sum(states() is not None for states in earlier))
+        return run(self, rows, *more)
+
+    monkeypatch.setattr(Walk, "_run", count)
+    walk.read([3], [3], changes=3)
+    assert len(earlier) > 1
+    assert left == [*range(len(earlier), 0, -1)]

@@ -124,7 +124,7 @@ def edit(
 
     with Variants.everywhere(model, on):
         K_p = earlier_keys(model, requests, hparams, on, job)
-        _, h = keys_and_outputs(model, [row[0] for row in spots], [last], job=job)
+        h = keys_and_outputs(model, [row[0] for row in spots], [last], job=job)[1]
         solved = solve(
             model,
             *searched(model, requests, spots, groups),

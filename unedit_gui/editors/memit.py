@@ -103,7 +103,7 @@ def edit(
     spots, groups = places(model, requests, hparams.contexts), groups_of(requests)
     last = hparams.layers[-1]
     with Variants.everywhere(model, on):
-        _, h = keys_and_outputs(model, [row[0] for row in spots], [last], job=job)
+        h = keys_and_outputs(model, [row[0] for row in spots], [last], job=job)[1]
         solved = solve(
             model,
             *searched(model, requests, spots, groups),

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import torch
 
 from ..models.layout import down_of
+from .arithmetic import give_back
 from .locate import Place
 from .merged import mean_of, owners
 from .walk import Walk
@@ -35,7 +36,7 @@ def spread(
     weight: float = 0.0,
     groups: Sequence[Sequence[int]] | None = None,
 ):
-    """Factors per layer so that the block output of the last layer at the edit positions becomes z.
+    """Factors per layer, in float32, so that the block output of the last layer at the edit positions becomes z.
 
     K is the mean of a request's keys over its contexts; R = (z - h) / layers left, h taken in the plain context.
     `wordings`: per request its subject in other wordings, whose keys are to bring R too; each counts `weight`.
@@ -49,14 +50,23 @@ def spread(
     groups = groups or [[i] for i in range(n)]
     walk = Walk(model, [*flat, *more], job=job)
     factors: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def columns(keys: torch.Tensor) -> torch.Tensor:
+        own, other = keys.split([len(flat), len(more)], dim=1)
+        return torch.cat([own.reshape(-1, n, contexts).mean(-1), other.mul_(weight**0.5)], dim=1)
+
     for index, layer in enumerate(layers):
         job.progress("Solving for the weights", index, len(layers), f"layer {layer}")
         with applied(model, factors):
             keys, outputs = walk.read([layer], layers[-1:], changes=layer)
-        K = keys[layer][:, : len(flat)].reshape(-1, n, contexts).mean(-1)
-        h = outputs[layers[-1]][:, : len(flat)].reshape(-1, n, contexts)[..., 0]
-        K, R = torch.cat([K, weight**0.5 * keys.pop(layer)[:, len(flat) :]], dim=1), mean_of(groups, z.to(h) - h)
-        factors[layer] = R / (len(layers) - index), solve(layer, K, _shared(groups, len(more) // n, weight).to(K))
+        h = outputs.pop(layers[-1])[:, : len(flat)].reshape(-1, n, contexts)[..., 0].double()
+        R = mean_of(groups, z.to(h) - h) / (len(layers) - index)
+        give_back()  # here and below: else what lies about in pieces grows with every layer
+        K = columns(keys.pop(layer))
+        X = solve(layer, K, _shared(groups, len(more) // n, weight).to(K.device, torch.float64))
+        factors[layer] = R.float(), X.float()
+        del K, X  # with many facts these are large, and the next reading makes its own
+        give_back()
     return factors
 
 

@@ -25,7 +25,8 @@ def keys_and_outputs(model, spots: Sequence[Place], layers: Sequence[int], *, ba
     Returns:
         {layer: k (d_mlp, n)}: the inputs of W, and {layer: h (d_model, n)}: the block outputs; float64.
     """
-    return Walk(model, spots, batch_size=batch_size, job=job).read(layers, layers)
+    found = Walk(model, spots, batch_size=batch_size, job=job).read(layers, layers)
+    return tuple({layer: states.double() for layer, states in part.items()} for part in found)
 
 
 class _Rows:
@@ -39,6 +40,9 @@ class _Rows:
         self.last = torch.tensor([len(prompt) - 1 for prompt in prompts], device=device)
         self.numbers = torch.tensor(numbers, dtype=torch.long)  # of the prompts, among all
         self.start, self.states = 0, None  # states (rows, tokens, d_model) enter block `start`; None: the tokens do
+
+    def go_on_from(self, start: int, states: torch.Tensor | None) -> None:
+        self.start, self.states = (0, None) if states is None else (start, states)
 
 
 class Walk:
@@ -57,13 +61,17 @@ class Walk:
 
     @torch.no_grad()
     def read(self, keys_of: Sequence[int], outputs_of: Sequence[int], changes: int = 0):
-        """Keys and outputs of these layers, as `keys_and_outputs` gives them; the model runs up to the last of them.
+        """Keys and outputs of these layers, as `keys_and_outputs` gives them but in float32, which holds the numbers of
+        any model exactly; the model runs up to the last of these layers.
 
         changes: the first layer that may be changed before the next reading, which starts there. It never falls.
+
+        A batch's states take the place of its earlier ones at once, so that never two of each are kept. So a walk that
+        was stopped within a reading is of no more use.
         """
         keys: dict[int, torch.Tensor] = dict.fromkeys(keys_of)
         outputs: dict[int, torch.Tensor] = dict.fromkeys(outputs_of)
-        last, held, reached = max([*keys_of, *outputs_of]), 0, []
+        last, held, entered = max([*keys_of, *outputs_of]), 0, None
         openings: dict[int, DynamicCache] = {}
         for rows in self.batches:
             if self.job is not None:
@@ -72,15 +80,14 @@ class Walk:
             if self.opening is not None:
                 if rows.start not in openings:
                     openings[rows.start] = DynamicCache()
-                    states = self._run(self.opening, rows.start, last, openings[rows.start], changes)
-                    reached.append((self.opening, states))
+                    entered = self._run(self.opening, rows.start, last, openings[rows.start], changes)
                 cache = _for_rows(openings[rows.start], rows.start, len(rows.ids))
             with _noting(self.model, rows, keys, outputs, self.count):
                 states = self._run(rows, rows.start, last, cache, changes)
             held += 0 if states is None else states.numel()
-            reached.append((rows, states if held <= KEEP else None))
-        for rows, states in reached:
-            rows.start, rows.states = (0, None) if states is None else (changes, states)
+            rows.go_on_from(changes, states if held <= KEEP else None)
+        if self.opening is not None:  # only now, for batches may start at different blocks
+            self.opening.go_on_from(changes, entered)
         return {layer: k.T for layer, k in keys.items()}, {layer: h.T for layer, h in outputs.items()}
 
     def _run(self, rows: _Rows, start: int, last: int, cache: DynamicCache, changes: int) -> torch.Tensor | None:
@@ -120,9 +127,9 @@ def _noting(model, rows: _Rows, keys: dict, outputs: dict, count: int) -> Iterat
 
     def note(found: dict, layer: int, states: torch.Tensor) -> None:
         if found[layer] is None:
-            found[layer] = torch.zeros(count, states.shape[-1], dtype=torch.float64, device=states.device)
+            found[layer] = torch.zeros(count, states.shape[-1], device=states.device)
         at = states[each.to(states.device), rows.last.to(states.device)]
-        found[layer][rows.numbers.to(states.device)] = at.double()
+        found[layer][rows.numbers.to(states.device)] = at.float()
 
     for layer in keys:
         hook = lambda _m, args, _o, layer=layer: note(keys, layer, args[0])  # noqa: E731
