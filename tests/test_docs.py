@@ -132,6 +132,14 @@ def test_the_reference_has_every_setting_of_every_method():
     assert {name: everybody if who == "all" else set(who.split(", ")) for name, who in rows} == settings()
 
 
+def test_the_passes_of_teaching_are_told_as_they_are():
+    from unedit_gui.teaching.train import Recipe
+
+    said = f"default {Recipe().passes}"
+    (teach,) = [a.choices["teach"] for a in parser()._actions if isinstance(a, argparse._SubParsersAction)]
+    assert said in teach.format_help() and said in section(REFERENCE, "teach")
+
+
 def test_the_reference_has_every_metric():
     from unedit_gui.evaluation.suite import METRICS
 

@@ -151,7 +151,7 @@ def parser() -> argparse.ArgumentParser:
     one = command("teach", teaching.teach, teaching.show_teach, "teach questions to a copy of the model")
     one.add_argument("--questions", metavar="FILE", help="what to teach")
     one.add_argument("--out", metavar="NAME", help="what the taught model is called, in `models` and for --model")
-    one.add_argument("--passes", type=int, metavar="N", help="over the questions, at most (default 44)")
+    one.add_argument("--passes", type=int, metavar="N", help="over the questions, at most (default 64)")
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--delete", metavar="NAME", help="move a taught model to the trash instead")
 
