@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from unedit_gui import before_torch
+
 PORT = 7860
 
 
@@ -26,9 +28,7 @@ def flags() -> argparse.Namespace:
 def main() -> int:
     given = flags()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # the page shows the progress
-    # Before torch: its threads sleep while they wait for each other. Spinning, they and the browser on the same
-    # cores made everything three times as slow.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    before_torch.settle()
     # Here, not above: --help answers at once.
     from unedit_gui.ui.app import build, launch_settings, mount_study
     from unedit_gui.ui.lab import Lab

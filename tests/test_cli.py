@@ -370,12 +370,18 @@ def program(*arguments, **options):
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, **options)
 
 
-@pytest.mark.parametrize("given, taken", [(None, "passive"), ("active", "active")])
-def test_threads_sleep_while_they_wait_unless_the_user_says_otherwise(given, taken):
-    environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
-    if given:
-        environment["OMP_WAIT_POLICY"] = given
-    code = "import os; from unedit_gui.cli import main; main(['--version']); print(os.environ['OMP_WAIT_POLICY'])"
+@pytest.mark.parametrize(
+    "name, given, taken",
+    [
+        ("OMP_WAIT_POLICY", None, "passive"),
+        ("OMP_WAIT_POLICY", "active", "active"),
+        ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", None, "64"),
+        ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "1024", "1024"),
+    ],
+)
+def test_what_is_set_before_torch_is_what_the_user_says_where_he_does(name, given, taken):
+    environment = {k: v for k, v in os.environ.items() if k != name} | ({name: given} if given else {})
+    code = f"import os; from unedit_gui.cli import main; main(['--version']); print(os.environ['{name}'])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.stdout.endswith(f"{taken}\n")
 

@@ -17,7 +17,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
-from unedit_gui import __version__
+from unedit_gui import __version__, before_torch
 
 from ..errors import BadInput, UneditError
 from ..jobs import Stopped
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status; never raises, never shows a traceback."""
     terminal.quieten()
     terminal.tolerant_output()
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: threads that spin suffer on a busy machine
+    before_torch.settle()
     line = terminal.ProgressLine()
     home: str | None = None
     try:
