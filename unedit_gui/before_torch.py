@@ -8,5 +8,5 @@ def settle() -> None:
     # three times as slow.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # oneDNN keeps state for each shape of a product, and an edit of many facts has many. Usually it keeps 1024 of them:
-    # 80 MB more with 24 facts, for 1 % less time (docs/performance.md, "How cost grows").
+    # 70 MB more with 24 facts, for 1 % less time (docs/performance.md, "How cost grows").
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
