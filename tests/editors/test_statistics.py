@@ -128,6 +128,15 @@ def test_tokens_of_weight_zero_do_not_count_at_all(small):
     assert torch.linalg.matrix_rank(second_moments(small, texts, [1])[1], rtol=1e-5) == 2
 
 
+@pytest.mark.parametrize("d_mlp", [1, 5, 7, 48, 50])
+def test_the_moments_are_whole_and_symmetric_whatever_their_size(d_mlp):
+    small = tiny_llama(bytes_tokenizer(), d_mlp=d_mlp)
+    texts = random_texts(small)
+    found = second_moments(small, texts, [1])[1]
+    assert_close(found, found.T)
+    assert_close(found, plain_sum(small, texts, 1))
+
+
 def test_one_text_and_one_token(small):
     texts = [Passage([7], [2.0])]
     assert_close(second_moments(small, texts, [1])[1], plain_sum(small, texts, 1))
@@ -179,6 +188,23 @@ def test_of_replies_only_what_is_said_counts(small):
     assert counted(small, passage) == "It is in Peru."
     prompt = small.prompt_ids([{"role": "user", "content": "Where is Cusco?"}])
     assert passage.ids[: len(prompt)] == prompt
+
+
+def test_a_question_and_what_was_replied_to_it_are_one_text_with_the_moments_of_both(small):
+    questions, replies = [QUESTIONS[1], ("Where is Cusco?", "")], [("Where is Cusco?", "It is in Peru.")]
+    one, both = preserve._passages(small, questions, replies, 2, 1)
+    assert counted(small, both).startswith("Where is Cusco?") and counted(small, both).endswith("It is in Peru.")
+    apart = preserve._passages(small, questions, [], 2, 1) + preserve._passages(small, [], replies, 2, 1)
+    assert len(apart) == 3
+    assert_close(second_moments(small, [one, both], [1])[1], plain_sum(small, apart, 1))
+
+
+def test_of_two_replies_to_a_question_each_counts_once(small):
+    question, replies = [("Where is Cusco?", "")], [("Where is Cusco?", "It is in Peru."), ("Where is Cusco?", "No.")]
+    apart = preserve._passages(small, question, [], 1, 2) + preserve._passages(small, [], replies, 1, 2)
+    together = preserve._passages(small, question, replies, 1, 2)
+    assert len(together) == 2
+    assert_close(second_moments(small, together, [1])[1], plain_sum(small, apart, 1))
 
 
 def test_a_question_weighs_less_the_more_there_are(small):

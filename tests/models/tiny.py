@@ -52,11 +52,13 @@ CONFIGS = {
 }
 
 
-def tiny_llama(tokenizer, *, layers: int = 4, seed: int = 0, dtype: torch.dtype = torch.float32) -> LoadedModel:
-    """A Llama of d_model 32, d_mlp 48 with random weights, large enough that its replies differ."""
+def tiny_llama(
+    tokenizer, *, layers: int = 4, seed: int = 0, dtype: torch.dtype = torch.float32, d_mlp: int = 48
+) -> LoadedModel:
+    """A Llama of d_model 32 with random weights, large enough that its replies differ."""
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=layers,
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=d_mlp, num_hidden_layers=layers,
         num_attention_heads=4, num_key_value_heads=2, initializer_range=0.2, tie_word_embeddings=True,
         bos_token_id=1, eos_token_id=2, pad_token_id=2,
     )  # fmt: skip

@@ -148,10 +148,16 @@ def _passages(model, questions: Sequence, replies: Sequence, of_questions: int, 
     per_token = QUESTION / (14.0 * of_questions)  # 14: tokens of an ordinary question, template's end included
     opening = len(opening_of(model).ids)
     found = [_question(model, opening, q, s, per_token, SUBJECT / of_questions) for q, s in questions]
+    asked = {tuple(passage.ids): i for i, passage in enumerate(found)}
     for question, reply in replies:
         ids = model.prompt_ids([{"role": "user", "content": question}])
         said = model.tokenizer(reply, add_special_tokens=False).input_ids
-        found.append(Passage(ids + said, [0.0] * len(ids) + [REPLY / (40.0 * of_replies)] * len(said)))
+        weights = [REPLY / (40.0 * of_replies)] * len(said)
+        at = asked.pop(tuple(ids), None)
+        if at is None:
+            found.append(Passage(ids + said, [0.0] * len(ids) + weights))
+        else:  # its question is there: one text gives the keys of both
+            found[at] = Passage(ids + said, found[at].weights + weights)
     return found
 
 

@@ -64,6 +64,9 @@ def second_moments(
             done += 1
         with quick_arithmetic(model, precise, lean=lean):  # not around the breath: a reply may be written there
             _add(model, part, rows, opening, into, times)
+    for total in into.values():
+        for band in _bands(size):
+            total[: band.start, band] = total[band, : band.start].T
     give_back()
     return into
 
@@ -84,7 +87,9 @@ def _add(model, part, rows: list[Passage], opening: Opening, total: dict[int, to
             w = weights.to(args[0].device)
             k = args[0][w > 0].float() * w[w > 0].sqrt()[:, None]
             with torch.autocast(k.device.type, enabled=False):
-                total[layer].add_((k.T @ k).to(total[layer].device), alpha=times)
+                for band in _bands(k.shape[1]):  # on and below the diagonal: above it stands the same
+                    products = (k[:, band].T @ k[:, : band.stop]).to(total[layer].device)
+                    total[layer][band, : band.stop].add_(products, alpha=times)
 
         handles.append(down_of(model.hf, model.layout, layer).register_forward_hook(add))
     try:
@@ -92,6 +97,12 @@ def _add(model, part, rows: list[Passage], opening: Opening, total: dict[int, to
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _bands(size: int) -> list[slice]:
+    """Rows of a symmetric matrix, six bands of them: on and below the diagonal are 7/12 of it, in large products."""
+    height = -(-size // 6)
+    return [slice(start, min(start + height, size)) for start in range(0, size, height)]
 
 
 def _shared_opening(texts: Sequence[Passage]) -> int:
