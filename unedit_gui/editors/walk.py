@@ -16,7 +16,7 @@ from ..models.layout import blocks_of, down_of
 from ..models.partial import between, cache_above
 from .locate import Place, shared_opening
 
-KEEP = 2**25  # numbers that the states of a walk may be; batches beyond that start from their tokens each time
+KEEP = 2**24  # numbers that the states of a walk may be; batches beyond that start from their tokens each time
 
 
 def keys_and_outputs(model, spots: Sequence[Place], layers: Sequence[int], *, batch_size: int = 16, job=None):
