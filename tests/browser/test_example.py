@@ -56,20 +56,6 @@ def test_both_panes_answered_and_only_the_edited_one_forgot(guest):
     expect(guest.see("chat", ".pane-head.original")).to_contain_text("original weights verified")
 
 
-def test_charts_that_were_drawn_behind_another_step_fit_their_cards(guest):
-    """The example has gone on to the rating when they are drawn, so there was no width to draw them in."""
-    guest.step(6)
-    expect(guest.page.locator("#bars .js-plotly-plot")).to_be_visible(timeout=60_000)
-    expect(guest.page.locator("#radar .js-plotly-plot")).to_be_visible(timeout=60_000)
-    guest.page.wait_for_function(
-        """() => ["#bars", "#radar"].every((at) => {
-            const card = document.querySelector(at), drawn = card.querySelector(".main-svg").getBoundingClientRect();
-            return drawn.width > 100 && drawn.right <= card.getBoundingClientRect().right + 1;
-        })""",
-        timeout=20_000,
-    )
-
-
 def test_the_scores_show_what_was_forgotten_and_kept(guest):
     guest.step(6)
     values = guest.see("scores", ".headline .value b").all_inner_texts()

@@ -179,6 +179,20 @@ def test_the_time_left_is_told_by_runs_of_the_same_method(swept):
     assert seconds_for([double], kept) == 20
 
 
+def test_probing_counts_only_where_it_is_asked_for(swept):
+    """Three runs with ten facts were said to take 287 minutes, because one with two had been probed for 19."""
+    from unedit_gui.runs.sweep import seconds_for
+
+    old = swept.runs()[0]
+    new = [dataclasses.replace(old.settings, seed=99)]
+    plain = dataclasses.replace(old, seconds={"targets and edit": 6.0, "scores": 4.0}, probes=None)
+    probed = dataclasses.replace(plain, seconds={**plain.seconds, "probes": 1000.0}, probes={"probes": []})
+    without = seconds_for(new, [plain])
+    assert seconds_for(new, [probed]) == without < 100
+    assert seconds_for(new, [probed], probes=True) == without + 1000
+    assert seconds_for(new, [plain], probes=True) == without
+
+
 def test_refusals_are_written_once_for_all_methods(bench, monkeypatch):
     written, targets = [], bench.targets
     monkeypatch.setattr(bench, "targets", lambda *a, **k: written.append(a[1]) or targets(*a, **k))

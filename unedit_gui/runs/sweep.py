@@ -205,11 +205,12 @@ def seconds_for(planned: Sequence[Settings], kept: Sequence[Run], probes: bool =
         exact = [run for run in same if run.settings.facts == one.facts] or same
         latest = [_per_fact(run) for run in exact[:LATEST]]
         total += one.facts * (statistics.median(latest) if latest else mean)
-    return total
+    probed = [run.seconds["probes"] for run in alike if "probes" in run.seconds]
+    return total + (len(todo) * statistics.median(probed[:LATEST]) if probes and probed else 0.0)
 
 
 def _per_fact(run: Run) -> float:
-    return sum(run.seconds.values()) / max(1, run.settings.facts)
+    return sum(took for part, took in run.seconds.items() if part != "probes") / max(1, run.settings.facts)
 
 
 def _reason(error: Exception) -> str:
