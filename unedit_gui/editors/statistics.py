@@ -64,7 +64,7 @@ def second_moments(
             done += 1
         with quick_arithmetic(model, precise, lean=lean):  # not around the breath: a reply may be written there
             _add(model, part, rows, opening, into, times)
-    for total in into.values():
+    for total in into.values():  # what stands above the diagonal
         for band in _bands(size):
             total[: band.start, band] = total[band, : band.start].T
     give_back()

@@ -186,7 +186,8 @@ def seconds_for(planned: Sequence[Settings], kept: Sequence[Run], probes: bool =
     """How long the planned runs that aren't kept take, by what such runs took here; None where nothing is known.
 
     A run is expected to take as long as the latest of its method, with its number of facts; else as one of its method
-    with another number, in proportion; else as runs took on the average.
+    with another number, in proportion; else as runs took on the average. Probing takes
+    about as long for any number of facts, and comes to that where it is asked for.
     """
     there = {run.id for run in kept if run.probes is not None or not probes}
     todo = [one for one in planned if one.id not in there]
