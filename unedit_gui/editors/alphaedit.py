@@ -45,6 +45,7 @@ import torch
 
 from ..edits.variants import Variants
 from ..errors import BadInput
+from .arithmetic import side_by_side
 from .base import (
     Method,
     Request,
@@ -113,14 +114,9 @@ def edit(
     near = neighbours(model, requests, hparams.neighbours)
     spots, groups = places(model, requests, hparams.contexts), sharing(requests)
     last = hparams.layers[-1]
-    share: dict[str, float] = {}
 
     def solve_one(layer: int, K: torch.Tensor, S: torch.Tensor):
-        moment = C.pop(layer)
-        V = null_space(moment, hparams.threshold * moment.diagonal().mean().item())
-        share[str(layer)] = round(V.shape[1] / V.shape[0], 4)
-        if not V.shape[1]:
-            raise BadInput(f"threshold: {hparams.threshold:g} leaves no direction of layer {layer} free; raise it.")
+        V = free.pop(layer)
         own = K[:, : len(requests)]  # behind them are the subjects' in other wordings, of which nothing is protected
         return solve_layer(K, S, V, penalty(own, V, hparams.l2), K_p.get(layer))
 
@@ -137,6 +133,8 @@ def edit(
         )
     # Not before: the search wants the room that they take.
     C = preserved(model, requests, hparams.layers, workspace=workspace, protect=protect, near=near, job=job)
+    free = null_spaces(model, C, hparams.threshold, job)
+    share = {str(layer): round(V.shape[1] / V.shape[0], 4) for layer, V in free.items()}
     with Variants.everywhere(model, on):
         factors = spread(
             model,
@@ -174,6 +172,26 @@ def earlier_keys(model, requests, hparams, on, job) -> dict[int, torch.Tensor]:
     flat = [spot for row in places(model, earlier, hparams.contexts) for spot in row]
     keys, _ = keys_and_outputs(model, flat, hparams.layers, job=job)
     return {layer: k.reshape(-1, len(earlier), hparams.contexts).mean(-1) for layer, k in keys.items()}
+
+
+def null_spaces(model, C: dict[int, torch.Tensor], threshold: float, job) -> dict[int, torch.Tensor]:
+    """{layer: V} of the moments C, which are used up; the threshold is in mean eigenvalues of each.
+
+    Raises:
+        BadInput: a layer has no free direction. Stopped: the job was stopped.
+    """
+    layers = list(C)
+
+    def one(layer: int) -> torch.Tensor:
+        job.progress("Looking for free directions", layers.index(layer), len(layers), f"layer {layer}")
+        moment = C.pop(layer)
+        V = null_space(moment, threshold * moment.diagonal().mean().item())
+        if not V.shape[1]:
+            raise BadInput(f"threshold: {threshold:g} leaves no direction of layer {layer} free; raise it.")
+        return V
+
+    with side_by_side(model) as run:
+        return dict(zip(layers, run(one, layers), strict=True))
 
 
 def null_space(C: torch.Tensor, threshold: float) -> torch.Tensor:

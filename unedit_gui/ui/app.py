@@ -1,7 +1,8 @@
 """The page: header, stepper, one panel per step, and the one clock that keeps them up to date.
 
 Every event ends in `refresh`, which draws the views whose revision this page has not seen yet. So a button, a
-finished job and a reload all take the same way, and a page that was closed amid an edit finds it again.
+finished job and a reload all take the same way, and a page that was closed amid an edit finds it again. The clock takes
+it in two parts: `look` draws what moves while a job runs, and where anything else has changed `catch_up` follows.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from unedit_gui.ui import (
 )
 from unedit_gui.ui.draw import draw
 from unedit_gui.ui.lab import Lab, word
-from unedit_gui.ui.panel import panel, saver
+from unedit_gui.ui.panel import panel, saver, teller
 from unedit_gui.ui.session import STEPS, Session
 from unedit_gui.ui.theme import UneditTheme
 from unedit_gui.ui.words import LANGUAGES, speaking
@@ -45,8 +46,10 @@ PARTS: dict[str, ModuleType] = {
     "detail": scores, "probes": probes, "run": run, "studies": studies, "figures": figures,
 }  # fmt: skip
 CURVES = {"forget": "teach"}  # views with a curve, and the kind of job that it is of
+MOVING = ("strip", "curve", "chat")  # views that change all the time while something runs
 # Seconds between two looks at the jobs: while a reply grows, while anything else runs, while nothing does. Each look
-# costs the browser some work, which on two cores the edit itself would miss.
+# costs the browser some work, which on two cores the edit itself would miss. So a look brings only what moves, and
+# says when there is more; forty outputs, most of them unchanged, took three times the work.
 QUICK, STEADY, IDLE = 0.25, 0.6, 1.5
 
 # Gradio translates labels in the browser, by the browser's language, and nothing that comes from Python. So one hidden
@@ -65,7 +68,7 @@ def build(lab: Lab) -> gr.Blocks:
         asked = gr.Textbox(visible=False)
         gr.Textbox(label=SPOKEN("language"), elem_id="language", visible="hidden")
         step = gr.Textbox(visible=False)
-        seen = gr.State({})
+        seen, moved = gr.State({}), gr.State({})
         views = {"top": panel("top"), "strip": panel("strip")}
         tab_items = []
         with gr.Tabs(selected=1, elem_id="steps", overflow_behavior="wrap") as tabs:
@@ -87,7 +90,7 @@ def build(lab: Lab) -> gr.Blocks:
                         views["run"] = panel("run")
                         views["figures"] = panel("figures")
         views["foot"] = panel("foot")
-        download = saver()
+        download, news = saver(), teller()
         clock = gr.Timer(IDLE)
 
         drawers: dict[str, Callable[[Lab, Session], str]] = {
@@ -102,7 +105,10 @@ def build(lab: Lab) -> gr.Blocks:
             "figures": figures.render,
             **{name: module.render for name, module in TABS.items()},
         }
-        outputs = [*views.values(), charts, bars, radar, download, tabs, *tab_items, clock, seen]
+        others = [name for name in views if name not in MOVING]
+        follows = [*(views[name] for name in others), charts, bars, radar, tabs, *tab_items, clock, seen]
+        moves = [*(views[name] for name in MOVING), moved]
+        outputs = [*follows, *moves, download]
 
         def drawn(view: str, session: Session) -> str:
             try:
@@ -118,48 +124,65 @@ def build(lab: Lab) -> gr.Blocks:
             job = session.active(CURVES[view]) if view in CURVES else None
             return len(job.curve) if job is not None else 0
 
-        def refresh(session: Session | None, seen: dict[str, Any], file: dict | None = None) -> list[Any]:
-            """The updates for whatever this page has not seen yet, in the order of `outputs`."""
-            if session is None:
-                return [gr.skip()] * len(outputs)
-            now: dict[str, Any] = {}
-            updates: list[Any] = []
-
-            def put(name: str, mark: Any, update: Callable[[], Any]) -> None:
-                now[name] = mark
-                updates.append(gr.skip() if seen.get(name) == mark else update())
-
-            for name in views:
-                # The strip shows a clock and the curve grows, so they are compared by what they show.
-                if name in ("strip", "curve"):
-                    with speaking(session.language):
-                        shown = drawers[name](lab, session)
-                    put(name, shown, lambda shown=shown: shown)
-                else:
-                    put(name, (session.revisions[name], points(name, session)), lambda name=name: drawn(name, session))
-            drawing = (session.plotted, session.dark)
-            if seen.get("plots") == drawing:
-                updates += [gr.skip()] * 3
-            else:
-                updates += scores.plots(session)
-            now["plots"] = drawing
-            updates.append({**file, "serial": id(file)} if file else gr.skip())
-            put("goto", session.goto[0], lambda: gr.Tabs(selected=session.goto[1]))
-            for name in STEPS:
+        def mark(view: str, session: Session) -> Any:
+            """What changes when a view does. The strip shows a clock and the curve grows, so it's what they show."""
+            if view in ("strip", "curve"):
                 with speaking(session.language):
-                    text = frame.label(lab, session, name)
-                put(f"label {name}", text, lambda text=text: gr.Tab(label=text))
+                    return drawers[view](lab, session)
+            return session.revisions[view], points(view, session)
+
+        def marks(session: Session) -> dict[str, Any]:
+            """Of everything that `follow` keeps up to date."""
             working = session.active() or lab.busy_loading
             growing = session.active("chat") or (session.replay is not None and session.replay.playing())
-            pace = QUICK if growing else STEADY if working else IDLE
-            put("clock", pace, lambda: gr.Timer(pace))
+            with speaking(session.language):
+                labels = {f"label {name}": frame.label(lab, session, name) for name in STEPS}
+            return {
+                **{name: mark(name, session) for name in others},
+                **labels,
+                "plots": (session.plotted, session.dark),
+                "goto": session.goto[0],
+                "clock": QUICK if growing else STEADY if working else IDLE,
+            }
+
+        def follow(session: Session | None, seen: dict[str, Any]) -> list[Any]:
+            """The updates for whatever of `follows` this page has not seen yet."""
+            if session is None:
+                return [gr.skip()] * len(follows)
+            now = marks(session)
+
+            def fresh(name: str) -> bool:
+                return seen.get(name) != now[name]
+
+            updates: list[Any] = [drawn(name, session) if fresh(name) else gr.skip() for name in others]
+            updates += scores.plots(session) if fresh("plots") else [gr.skip()] * 3
+            updates.append(gr.Tabs(selected=session.goto[1]) if fresh("goto") else gr.skip())
+            for name in STEPS:
+                updates.append(gr.Tab(label=now[f"label {name}"]) if fresh(f"label {name}") else gr.skip())
+            updates.append(gr.Timer(now["clock"]) if fresh("clock") else gr.skip())
             return [*updates, now]
 
+        def move(session: Session | None, moved: dict[str, Any]) -> list[Any]:
+            """The updates for whatever of `moves` this page has not seen yet."""
+            if session is None:
+                return [gr.skip()] * len(moves)
+            now = {name: mark(name, session) for name in MOVING}
+            updates: list[Any] = [gr.skip()] * len(MOVING)
+            for place, name in enumerate(MOVING):
+                if moved.get(name) != now[name]:
+                    updates[place] = now[name] if isinstance(now[name], str) else drawn(name, session)
+            return [*updates, now if now != moved else gr.skip()]
+
+        def refresh(session: Session | None, seen: dict[str, Any], moved: dict, file: dict | None = None) -> list[Any]:
+            """Everything that this page has not seen yet, in the order of `outputs`."""
+            given = {**file, "serial": id(file)} if file else gr.skip()
+            return [*follow(session, seen), *move(session, moved), given]
+
         def handler(view: str, event_name: str):
-            def handle(session_id: str, seen: dict, event: gr.EventData) -> list[Any]:
+            def handle(session_id: str, seen: dict, moved: dict, event: gr.EventData) -> list[Any]:
                 session = lab.sessions.get(session_id)
                 file = dispatch(lab, session, view, event_name, dict(event._data or {})) if session else None
-                return refresh(session, seen, file)
+                return refresh(session, seen, moved, file)
 
             return handle
 
@@ -169,10 +192,16 @@ def build(lab: Lab) -> gr.Blocks:
                 with session.lock:
                     session.dark = dark == "1"
                     presets.arrive(lab, session, asked)
-            return [session_id, dark, asked, *refresh(session, {})]
+            return [session_id, dark, asked, *refresh(session, {}, {})]
 
-        def look(session_id: str, seen: dict) -> list[Any]:
-            return refresh(lab.sessions.get(session_id), seen)
+        def look(session_id: str, seen: dict, moved: dict, told: str) -> list[Any]:
+            """What moves; and where there is other news too, a count that makes the page ask for it."""
+            session = lab.sessions.get(session_id)
+            more = session is not None and marks(session) != seen
+            return [*move(session, moved), str(int(told or 0) + 1) if more else gr.skip()]
+
+        def catch_up(session_id: str, seen: dict) -> list[Any]:
+            return follow(lab.sessions.get(session_id), seen)
 
         def chosen(session_id: str, step: str) -> None:
             session = lab.sessions.get(session_id)
@@ -185,14 +214,15 @@ def build(lab: Lab) -> gr.Blocks:
                 listen = getattr(place, event_name)
                 listen(
                     handler(name, event_name),
-                    [session_id, seen],
+                    [session_id, seen, moved],
                     outputs,
                     concurrency_id="acts",
                     trigger_mode="multiple",
                     **quiet,
                 )
         tabs.select(chosen, [session_id, step], None, js=CHOSEN, trigger_mode="multiple", **quiet)
-        clock.tick(look, [session_id, seen], outputs, concurrency_limit=None, **quiet)
+        clock.tick(look, [session_id, seen, moved, news], [*moves, news], concurrency_limit=None, **quiet)
+        news.input(catch_up, [session_id, seen], follows, concurrency_limit=None, **quiet)
         opening = [session_id, dark, asked]
         page.load(hello, opening, [*opening, *outputs], js=HELLO, concurrency_limit=None, **quiet)
     return page
