@@ -87,6 +87,12 @@ def one_by_one(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
     return [function(item) for item in items]
 
 
+def at_once(model) -> int:
+    """How many calls run at once, side by side."""
+    # A module that is filled for one call would be emptied for the other.
+    return 1 if model.device.type != "cpu" or is_spread(model.hf) else torch.get_num_threads()
+
+
 @contextmanager
 def side_by_side(model) -> Iterator[Callable[[Callable[[T], R], Sequence[T]], list[R]]]:
     """A `map` whose calls run at once, each with one of PyTorch's threads; results in their order.
@@ -94,8 +100,8 @@ def side_by_side(model) -> Iterator[Callable[[Callable[[T], R], Sequence[T]], li
     On a CPU many products of an edit are too small to be shared out well among threads: two calls side by side take
     less time than two threads on each in turn. Where there is nothing to win, one call after the other.
     """
-    threads = torch.get_num_threads() if model.device.type == "cpu" else 1
-    if threads == 1 or is_spread(model.hf):  # a module that is filled for one call would be emptied for the other
+    threads = at_once(model)
+    if threads == 1:
         yield one_by_one
         return
     quick, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
