@@ -6,14 +6,14 @@ import torch
 from tests.editors.conftest import REQUESTS
 from unedit_gui.editors import METHODS, hparams_from
 from unedit_gui.editors import spread as spreading
-from unedit_gui.editors.alphaedit import SHARE, null_space, penalty, solve_layer
+from unedit_gui.editors.alphaedit import SHARE, null_space, null_spaces, penalty, solve_layer
 from unedit_gui.editors.locate import places
 from unedit_gui.editors.preserve import neighbours, preserved
 from unedit_gui.editors.values import Objective, solve
 from unedit_gui.editors.walk import keys_and_outputs
 from unedit_gui.edits.variants import Variants
 from unedit_gui.errors import BadInput
-from unedit_gui.jobs import Job
+from unedit_gui.jobs import Job, Stopped
 
 LAYER, CONTEXTS = 1, 2
 
@@ -212,6 +212,27 @@ def test_the_edit_leaves_every_strong_direction_of_the_second_moments_alone(smal
 def test_the_share_of_free_directions_is_reported(small, workspace, overrides):
     edit = alphaedit(small, REQUESTS, {**overrides, "layers": (LAYER,)}, workspace)
     assert edit.manifest["free_share"] == {str(LAYER): 0.5}
+
+
+def test_two_threads_find_each_layer_s_free_directions(small):
+    C = {layer: random_problem(seed=layer)[-1] for layer in (3, 1, 2)}
+    alone = {layer: null_space(c, c.diagonal().mean().item()) for layer, c in C.items()}
+    usual = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        found = null_spaces(small, C, 1.0, Job.silent())
+    finally:
+        torch.set_num_threads(usual)
+    assert list(found) == [3, 1, 2] and not C
+    for layer, V in found.items():
+        torch.testing.assert_close(V @ V.T, alone[layer] @ alone[layer].T)
+
+
+def test_a_stop_is_heard_while_free_directions_are_looked_for(small):
+    job = Job("edit")
+    job.stop()
+    with pytest.raises(Stopped):
+        null_spaces(small, {1: random_problem()[-1]}, 1.0, job)
 
 
 def test_a_threshold_that_leaves_nothing_free_is_bad_input(small, workspace, overrides):

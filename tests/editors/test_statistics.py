@@ -105,6 +105,35 @@ def test_moments_are_those_of_the_texts_one_by_one(family, batch_tokens):
         assert_close(total, plain_sum(model, texts, layer))
 
 
+@pytest.fixture
+def threads(request):
+    """So many of PyTorch's threads within the test."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(usual)
+
+
+@pytest.mark.parametrize("threads", [2, 3], indirect=True)
+@pytest.mark.parametrize("batch_tokens", [1, 100, 2048])
+def test_batches_that_are_read_side_by_side_give_the_same_moments_to_the_bit_every_time(small, threads, batch_tokens):
+    texts = random_texts(small, count=30)
+    found = second_moments(small, texts, [0, 1], batch_tokens=batch_tokens)
+    for layer, total in found.items():
+        assert_close(total, plain_sum(small, texts, layer))
+        for _ in range(3):
+            assert torch.equal(total, second_moments(small, texts, [0, 1], batch_tokens=batch_tokens)[layer])
+
+
+@pytest.mark.parametrize("threads", [2], indirect=True)
+def test_an_error_in_one_of_the_batches_leaves_no_hooks_and_no_gradients(tiny_model, threads):
+    texts = [Passage([1, 2, 3], [1.0] * 3), Passage([1, 2, 10**9, 3], [1.0] * 4)]
+    with pytest.raises(IndexError):
+        second_moments(tiny_model, texts, [1], batch_tokens=4)
+    assert not any(m._forward_hooks for m in tiny_model.hf.modules())
+    assert not any(p.requires_grad for p in tiny_model.hf.parameters())
+
+
 @pytest.mark.parametrize("opening", [0, 1, 30])
 def test_an_opening_that_all_texts_share_changes_nothing(small, opening):
     texts = random_texts(small, opening=opening)
