@@ -8,7 +8,7 @@ from unedit_gui.models.few_rows import TURNED, FewRows, few_rows
 
 
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("shape", [(2, 1, 24), (1, 3, 24), (5, 24), (1, 1, 24), (TURNED, 1, 24), (9, 1, 24), (3, 7, 24)])
+@pytest.mark.parametrize("shape", [(2, 1, 24), (1, 3, 24), (5, 24), (1, 24), (TURNED, 1, 24), (9, 1, 24), (3, 7, 24)])
 def test_the_numbers_and_the_layout_are_those_of_the_plain_product(shape, bias):
     torch.manual_seed(0)
     layer, x = torch.nn.Linear(24, 40, bias=bias), torch.randn(shape)

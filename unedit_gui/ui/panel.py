@@ -21,5 +21,5 @@ def saver() -> gr.HTML:
 
 
 def teller() -> gr.HTML:
-    """Its value is a count: when it grows, the browser sends an 'input'. So one event's outcome can call for another."""
+    """Its value is a count: when it grows, the browser sends an 'input'. So one event can call for another."""
     return gr.HTML("0", elem_id="teller", html_template="", js_on_load=TELLER, apply_default_css=False)
