@@ -13,6 +13,7 @@ from unedit_gui.bench.rows import Rows
 from unedit_gui.bench.shapes import random_model
 from unedit_gui.cli.benching import told
 from unedit_gui.editors import hparams_from
+from unedit_gui.editors.preserve import statistics_questions
 from unedit_gui.errors import BadInput
 from unedit_gui.jobs import Job
 from unedit_gui.models.layout import blocks_of
@@ -78,6 +79,24 @@ def test_growth_has_a_row_for_each_size(bench):
     grow(bench, "alphaedit", (12, 10, 1), rows, Job("bench"))
     assert [row.name.split(",")[1] for row in rows.found] == [" 1 fact", " 10 facts", " 12 facts", " 12 facts"]
     assert all(row.peak and row.cpu for row in rows.found[:3]) and "2 steps" in rows.found[0].name
+
+
+def test_no_size_pays_for_the_statistics_of_a_model_that_has_none_yet(bench, tmp_path):
+    fresh, rows, within = Workbench(tmp_path), Rows(), []
+    fresh.model = bench.model
+    timed, stages = rows.timed, set()
+
+    def noted(work):
+        stages.clear()
+        took = timed(work)
+        within.append(set(stages))
+        return took
+
+    rows.timed = noted
+    texts = len(statistics_questions())
+    job = Job("bench", on_progress=lambda job: stages.add((job.stage, (job.total or 0) >= texts)))
+    grow(fresh, "alphaedit", (10, 1), rows, job)
+    assert len(within) == 2 and not any(("Reading the statistics text", True) in one for one in within)
 
 
 def test_without_easyedit_s_source_its_line_says_how_to_get_it(monkeypatch):
