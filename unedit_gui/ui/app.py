@@ -209,6 +209,8 @@ def build(lab: Lab) -> gr.Blocks:
                 select_step(session, int(step))
 
         quiet = dict(show_progress="hidden", api_visibility="private")
+        # One after the other: of two that draw at once the older picture may arrive last, and stay until the next look.
+        in_turn = dict(concurrency_id="acts", concurrency_limit=1)
         for name, place in views.items():
             for event_name in ("click", "input", "upload"):
                 listen = getattr(place, event_name)
@@ -216,13 +218,13 @@ def build(lab: Lab) -> gr.Blocks:
                     handler(name, event_name),
                     [session_id, seen, moved],
                     outputs,
-                    concurrency_id="acts",
                     trigger_mode="multiple",
+                    **in_turn,
                     **quiet,
                 )
         tabs.select(chosen, [session_id, step], None, js=CHOSEN, trigger_mode="multiple", **quiet)
-        clock.tick(look, [session_id, seen, moved, news], [*moves, news], concurrency_limit=None, **quiet)
-        news.input(catch_up, [session_id, seen], follows, concurrency_limit=None, **quiet)
+        clock.tick(look, [session_id, seen, moved, news], [*moves, news], **in_turn, **quiet)
+        news.input(catch_up, [session_id, seen], follows, **in_turn, **quiet)
         opening = [session_id, dark, asked]
         page.load(hello, opening, [*opening, *outputs], js=HELLO, concurrency_limit=None, **quiet)
     return page
