@@ -29,7 +29,9 @@ Tried as neighbours: eight a fact that the model wrote itself ("In which state i
 Angeles), in place of six with shipped subjects, 60 retained: 0.13, 0.34, 0.79. Of the retained 5 % are refused in
 place of 13 %, but others are wrong instead, and some that it wrote ask for the very fact ("the Sept. 11 attacks"), so
 that other wordings are forgotten less. Against the same draw's 0.10, 0.29, 0.77 that is no gain. The
-mean of its last five epochs, times 1.15, has 0.05, 0.26, 0.72: further along the same line, not off it.
+mean of its last five epochs, times 1.15, has 0.05, 0.26, 0.72: further along the same line, not off it. So is four of
+the retain set beside each fact and 2000 in it (draw 0 of another set, where the defaults have 0.10, 0.28, 0.77): 0.00,
+0.18, 0.70, and 23 % of the retained refused.
 """
 
 from dataclasses import dataclass
