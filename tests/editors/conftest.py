@@ -8,6 +8,7 @@ import torch
 
 from tests.models.tiny import bytes_tokenizer, listen, tiny_llama
 from unedit_gui.editors import METHODS, Request
+from unedit_gui.models.layout import down_of
 from unedit_gui.models.loading import fingerprint
 from unedit_gui.workspace import Workspace
 
@@ -49,6 +50,15 @@ def full_precision(monkeypatch):
     monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: False)
 
 
+@pytest.fixture
+def threads(request):
+    """So many of PyTorch's threads within the test."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(usual)
+
+
 def ship(folder, questions, replies):
     """Write a statistics text as the program ships it: (question, subject) and (question, reply)."""
     folder.mkdir(exist_ok=True)
@@ -72,3 +82,24 @@ def whole_chat(model, history, subject, target=""):
     ids = model.tokenizer(text + target + model.end_of_turn).input_ids if target else prompt
     assert ids[: len(prompt)] == prompt
     return torch.tensor([ids]), position, len(ids) - len(prompt)
+
+
+def assert_close(found, expected):
+    """Equal up to float32 rounding of the largest numbers."""
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+
+
+def plain_sum(model, texts, layer):
+    """Sum of w k k^T, text by text and token by token, from full forwards."""
+    total = torch.zeros(model.layout.d_mlp, model.layout.d_mlp, dtype=torch.float64)
+    kept = []
+    handle = down_of(model.hf, model.layout, layer).register_forward_hook(lambda _m, args, _o: kept.append(args[0][0]))
+    try:
+        for text in texts:
+            with torch.no_grad():
+                model.hf(torch.tensor([text.ids]))
+            for k, weight in zip(kept.pop().double(), text.weights, strict=True):
+                total += weight * torch.outer(k, k)
+    finally:
+        handle.remove()
+    return total

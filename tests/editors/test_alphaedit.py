@@ -214,15 +214,11 @@ def test_the_share_of_free_directions_is_reported(small, workspace, overrides):
     assert edit.manifest["free_share"] == {str(LAYER): 0.5}
 
 
-def test_two_threads_find_each_layer_s_free_directions(small):
+@pytest.mark.parametrize("threads", [2], indirect=True)
+def test_two_threads_find_each_layer_s_free_directions(small, threads):
     C = {layer: random_problem(seed=layer)[-1] for layer in (3, 1, 2)}
     alone = {layer: null_space(c, c.diagonal().mean().item()) for layer, c in C.items()}
-    usual = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        found = null_spaces(small, C, 1.0, Job.silent())
-    finally:
-        torch.set_num_threads(usual)
+    found = null_spaces(small, C, 1.0, Job.silent())
     assert list(found) == [3, 1, 2] and not C
     for layer, V in found.items():
         torch.testing.assert_close(V @ V.T, alone[layer] @ alone[layer].T)
