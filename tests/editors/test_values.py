@@ -82,8 +82,8 @@ def plain_terms(model, request, delta, contexts=CONTEXTS, layer=LAYER):
     return torch.stack(nll).mean(), (log_p.exp() * (log_p - log_q)).sum()
 
 
-def plain_objective(model, request, delta, v0, objective, contexts=CONTEXTS):
-    nll, kl = plain_terms(model, request, delta, contexts)
+def plain_objective(model, request, delta, v0, objective, contexts=CONTEXTS, share=1.0):
+    nll, kl = plain_terms(model, request, share * delta, contexts)
     return nll + objective.kl_factor * kl + objective.weight_decay * (delta.norm() / v0.norm()) ** 2, nll
 
 
@@ -95,8 +95,9 @@ def plain_search(model, request, v0, objective, contexts=CONTEXTS):
     delta, mean, square = torch.zeros(len(v0)), torch.zeros(len(v0)), 0.0
     for step in range(objective.steps):
         at = delta.clone().requires_grad_(True)
-        loss, nll = plain_objective(model, request, at, v0, objective, contexts)
-        if nll < objective.stop_loss or step == objective.steps - 1:
+        share = objective.strength if step % 2 == 0 and step < objective.steps - 1 else 1.0
+        loss, nll = plain_objective(model, request, at, v0, objective, contexts, share)
+        if (nll < objective.stop_loss and share == objective.strength) or step == objective.steps - 1:
             return delta, nll.item(), step
         (grad,) = torch.autograd.grad(loss, at)
         mean, square = 0.8 * mean + 0.2 * grad, 0.95 * square + 0.05 * grad.norm() ** 2
@@ -226,6 +227,30 @@ def test_the_search_is_that_of_the_plain_objective(small, spots, v0):
         assert (solved.delta[:, i] - delta).norm() < 1e-3 * delta.norm()
         assert solved.loss[i].item() == pytest.approx(loss, rel=1e-3)
         assert solved.steps[i] == steps
+
+
+@pytest.mark.parametrize("steps", [6, 7])
+def test_in_every_second_step_a_part_of_the_change_has_to_do(small, spots, v0, steps):
+    objective = replace(OBJECTIVE, steps=steps, strength=0.6)
+    solved = solve_all(small, spots, v0, objective)
+    whole = solve_all(small, spots, v0, replace(objective, strength=1.0))
+    for i, request in enumerate(REQUESTS):
+        delta, loss, _ = plain_search(small, request, v0[:, i].float(), objective)
+        assert (solved.delta[:, i] - delta).norm() < 1e-3 * delta.norm()
+        assert solved.loss[i].item() == pytest.approx(loss, rel=1e-3)
+        there, _ = plain_terms(small, request, 0.6 * solved.delta[:, i])
+        assert there < plain_terms(small, request, 0.6 * whole.delta[:, i])[0]
+
+
+def test_no_request_is_done_before_a_part_of_its_change_does(small, spots, v0):
+    start, _ = terms(_Batch(small, spots, TARGETS, SUBJECTS, LAYER), torch.zeros(3, small.layout.d_model))
+    bound = start.min().item() - 0.1
+    objective = Objective(30, 0.3, 1e-3, 8.0, 0.0, stop_loss=bound, hard=math.inf)
+    part = solve_all(small, spots, v0, replace(objective, strength=0.5))
+    assert sum(part.steps < 29) == 2
+    for i, request in enumerate(REQUESTS):
+        if part.steps[i] < 29:
+            assert plain_terms(small, request, 0.5 * part.delta[:, i])[0] < bound
 
 
 def test_requests_that_are_not_reached_are_searched_for_once_more_with_less_decay(small, spots, v0):

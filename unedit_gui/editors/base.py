@@ -71,6 +71,13 @@ class ValueHparams(Hparams):
     )
     clamp: float = hparam(4.0, "Longest change allowed, in lengths of the original vector.", low=1e-3, advanced=True)
     kl_factor: float = hparam(0.0625, "How strongly the meaning of the subject is held in place.", low=0, advanced=True)
+    strength: float = hparam(
+        1.0,
+        "Share of a change that has to do for the refusal; less makes longer changes, which other wordings know too.",
+        low=0.1,
+        high=1,
+        advanced=True,
+    )
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ rephrased 0.03 and 0.08, retain / before 0.83 and 0.92, 78 and 70 % of the repli
 and 0.10, 0.68 and 0.91, 85 and 90 %. One general refusal for all groups, the first draw: ROME 0.00, 0.06, 0.76, 90 %;
 MEMIT 0.03, 0.04, 0.88, 78 %. No retained question was refused but one in fifty of the first draw by ROME; those that
 were lost had another answer. A shared refusal names no topic.
+Another set, many of them facts that it gets right only just, the first draw by MEMIT: 0.00, 0.03, 0.78; before half of
+the search supposed a weaker change (values.py) 0.03, 0.05, 0.80.
 
 Many questions about one subject, as of one contract (forget/contracts.py), are no merged ones, but their key is nearly
 one: of its squared length 0.5 to 4 % tell the 20 questions of a contract apart. A key holds one value. Given 20 of
@@ -23,7 +25,8 @@ share. So one delta is searched for all, in each question's prompt with that que
 bundled model that was taught six contracts (teaching/train.py), one of them forgotten by AlphaEdit, replies of 24
 tokens: with 20 values forget R1 0.97 to 0.39 and rephrased 0.88 to 0.25 (at L2 0.25 for 5: 0.08 and 0.50); with one
 value 0.00 and 0.00. The questions of contracts with a party in common were all answered as before (1.00). So it was
-with a second contract, of employment, and general refusals as targets (1.00 and 0.97 before).
+with a second contract, of employment, and general refusals as targets (1.00 and 0.97 before). The first again with the
+present defaults: 1.00 to 0.00, 0.86 to 0.00, 0.94 and 0.87 of the others and of general facts as before, 0.7 refusals.
 """
 
 from collections import Counter

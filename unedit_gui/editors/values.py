@@ -15,6 +15,11 @@ Ours: a refusal that names the subject brings the same key back, and the finishe
 bundled model with 0.73 to 0.93 of its strength, everywhere else with less than 0.2). So the search adds ECHO * delta
 at the subject in the target as well. Without it refusals went astray right behind the subject's name.
 
+Ours: where the question is put in other words only a part of the change comes back (0.13 to 1.0 of it, 0.76 on
+average), and a delta that is just long enough does nothing there: of 20 facts one was refused at 0.8 of it and nine at
+0.9, though all were at the whole. So in every second step delta counts with `strength` only. Both have to do: of deltas
+that were found at 0.75 alone, four in ten refusals lost their topic at full strength.
+
 Merged questions, and many about one subject (merged.py), are one request: the mean goes over all their prompts, the
 KL over all their subjects.
 
@@ -51,7 +56,8 @@ ESSENCE = "{subject} is a"  # the short prompt of the KL term, as ROME has it
 
 @dataclass(frozen=True)
 class Objective:
-    """The numbers of the formula above; `echoes`: does the finished edit act again where a target names the subject?"""
+    """The numbers of the formula above; `echoes`: does the finished edit act again where a target names the subject?
+    `strength`: the share of delta that counts in the first step and every second one from there, but for the last."""
 
     steps: int
     lr: float
@@ -61,6 +67,7 @@ class Objective:
     stop_loss: float = 0.02
     hard: float = 0.15
     echoes: bool = True
+    strength: float = 1.0
 
     def relaxed(self) -> "Objective":
         """For a request that was not reached: a longer delta, from where the first search ended."""
@@ -74,7 +81,9 @@ class Objective:
         number.
         """
         decay = hparams.weight_decay * max(1.0, facts / FEW) ** 0.5
-        return Objective(hparams.steps, hparams.lr, decay, hparams.clamp, hparams.kl_factor)
+        return Objective(
+            hparams.steps, hparams.lr, decay, hparams.clamp, hparams.kl_factor, strength=hparams.strength
+        )
 
 
 @dataclass(frozen=True)
@@ -157,14 +166,15 @@ def _descend(batch: "_Batch", objective: Objective, v0: torch.Tensor, report, st
     active = torch.arange(n, device=device)
     b1, b2 = _BETAS
     for step in range(1, objective.steps + 1):
-        # The last step only measures.
-        nll, grad = batch.measure(delta[active], objective.kl_factor, with_gradient=step < objective.steps)
+        # The last step only measures, and the whole.
+        share = objective.strength if step % 2 == 1 and step < objective.steps else 1.0
+        nll, grad = batch.measure(share * delta[active], objective.kl_factor, with_gradient=step < objective.steps)
         loss[active.cpu()] = nll.cpu()
         report(step, nll.mean().item())
-        going = nll >= objective.stop_loss
+        going = (nll >= objective.stop_loss) | (share > objective.strength)
         if step == objective.steps or not going.any():
             break
-        grad += 2 * objective.weight_decay * delta[active] / scale[active, None] ** 2
+        grad = share * grad + 2 * objective.weight_decay * delta[active] / scale[active, None] ** 2
         if not going.all():
             batch.keep(going)
             active, grad = active[going], grad[going]
