@@ -261,7 +261,8 @@ def test_requests_that_are_not_reached_are_searched_for_once_more_with_less_deca
         if first.loss[i] < bound:
             assert torch.equal(again.delta[:, i], first.delta[:, i]) and again.steps[i] == first.steps[i]
         else:
-            assert again.loss[i] < first.loss[i] and again.steps[i] > first.steps[i]
+            assert again.loss[i] < first.loss[i]
+            assert again.steps[i] == first.steps[i] + 2  # of three, as the last only measures
             nll, _ = plain_terms(small, REQUESTS[i], again.delta[:, i])
             assert again.loss[i].item() == pytest.approx(nll.item(), rel=1e-4)
 

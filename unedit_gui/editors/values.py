@@ -8,8 +8,9 @@ model write the refusal:
                    + weight_decay * ||delta||^2 / ||v0||^2,    ||delta|| <= clamp * ||v0||
 
 (ROME, eq. 4; MEMIT, eq. 16. A request is done when its first term is below `stop_loss`; one whose first term is
-still above `hard` at the end is searched for once more with a quarter of the decay, which is ours.) A delta added to
-the MLP's output or to the block's output is the same thing, because the block adds the one to the other.
+still above `hard` at the end is searched for once more, in half the steps with a quarter of the decay, which is ours.)
+A delta added to the MLP's output or to the block's output is the same thing, because the block adds the one to the
+other.
 
 Ours: a refusal that names the subject brings the same key back, and the finished edit acts there again (on the
 bundled model with 0.73 to 0.93 of its strength, everywhere else with less than 0.2). So the search adds ECHO * delta
@@ -70,8 +71,8 @@ class Objective:
     strength: float = 1.0
 
     def relaxed(self) -> "Objective":
-        """For a request that was not reached: a longer delta, from where the first search ended."""
-        return replace(self, weight_decay=self.weight_decay / 4, lr=self.lr / 2)
+        """For a request that was not reached: a longer delta, from where the first search ended, in half the steps."""
+        return replace(self, steps=(self.steps + 1) // 2, weight_decay=self.weight_decay / 4, lr=self.lr / 2)
 
     @staticmethod
     def of(hparams, facts: int = 1) -> "Objective":
