@@ -1,5 +1,6 @@
 """Merged questions: one value for a group, at every question's own subject; every method takes them."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -149,6 +150,22 @@ def test_the_walk_brings_the_mean_change_to_every_question_of_a_group(small):
 def test_the_length_of_a_group_s_value_is_the_mean_of_its_lengths():
     h = torch.tensor([[3.0, 0.0, 1.0], [0.0, 5.0, 1.0]])
     assert mean_value(h, [[0, 1], [2]]).norm(dim=0).tolist() == pytest.approx([4.0, 2**0.5])
+
+
+@pytest.mark.parametrize("stop_loss", [0.02, 100.0])
+def test_of_merged_questions_the_whole_change_counts_in_every_step_of_the_search(small, stop_loss):
+    """Beside a lone question, of whose change a part has to do in half of them."""
+    spots = [[merged_place(small, MERGED)], places(small, MERGED[:1], 1)[0]]
+    about = [tuple(r.subject for r in MERGED), (MERGED[0].subject,)]
+    objective = Objective(7, 0.1, 0.5, 4.0, 0.0625, stop_loss=stop_loss, hard=math.inf)
+    whole, part = (
+        solve(small, spots, [REFUSAL] * 2, about, LAYER, replace(objective, strength=strength), torch.ones(32, 2))
+        for strength in (1.0, 0.5)
+    )
+    torch.testing.assert_close(part.delta[:, 0], whole.delta[:, 0], rtol=1e-5, atol=1e-7)
+    assert part.steps[0] == whole.steps[0]
+    assert stop_loss > 1 or not torch.allclose(part.delta[:, 1], whole.delta[:, 1], rtol=1e-2)
+
 
 
 def test_merged_questions_have_one_target():

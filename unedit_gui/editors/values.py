@@ -19,7 +19,8 @@ at the subject in the target as well. Without it refusals went astray right behi
 Ours: where the question is put in other words only a part of the change comes back (0.13 to 1.0 of it, 0.76 on
 average), and a delta that is just long enough does nothing there: of 20 facts one was refused at 0.8 of it and nine at
 0.9, though all were at the whole. So in every second step delta counts with `strength` only. Both have to do: of deltas
-that were found at 0.75 alone, four in ten refusals lost their topic at full strength.
+that were found at 0.75 alone, four in ten refusals lost their topic at full strength. Of merged questions delta counts
+whole: what does in several prompts is known in other wordings, too (merged.py).
 
 Merged questions, and many about one subject (merged.py), are one request: the mean goes over all their prompts, the
 KL over all their subjects.
@@ -58,7 +59,8 @@ ESSENCE = "{subject} is a"  # the short prompt of the KL term, as ROME has it
 @dataclass(frozen=True)
 class Objective:
     """The numbers of the formula above; `echoes`: does the finished edit act again where a target names the subject?
-    `strength`: the share of delta that counts in the first step and every second one from there, but for the last."""
+    `strength`: the share of delta that counts in the first step and every second one from there, but for the last;
+    merged questions' counts whole."""
 
     steps: int
     lr: float
@@ -167,12 +169,13 @@ def _descend(batch: "_Batch", objective: Objective, v0: torch.Tensor, report, st
     active = torch.arange(n, device=device)
     b1, b2 = _BETAS
     for step in range(1, objective.steps + 1):
+        enough = torch.where(batch.essences == 1, objective.strength, 1.0)[:, None]  # merged ones have more than one
         # The last step only measures, and the whole.
-        share = objective.strength if step % 2 == 1 and step < objective.steps else 1.0
+        share = enough if step % 2 == 1 and step < objective.steps else torch.ones_like(enough)
         nll, grad = batch.measure(share * delta[active], objective.kl_factor, with_gradient=step < objective.steps)
         loss[active.cpu()] = nll.cpu()
         report(step, nll.mean().item())
-        going = (nll >= objective.stop_loss) | (share > objective.strength)
+        going = (nll >= objective.stop_loss) | (share > enough)[:, 0]
         if step == objective.steps or not going.any():
             break
         grad = share * grad + 2 * objective.weight_decay * delta[active] / scale[active, None] ** 2
