@@ -9,6 +9,7 @@ import pytest
 
 from tests.edits.test_export import make
 from tests.models.tiny import bytes_tokenizer, tiny_family, tiny_llama
+from unedit_gui.editors import METHODS
 from unedit_gui.edits.parcel import pack
 from unedit_gui.ui import chat, edit, model, shelf
 from unedit_gui.ui.app import dispatch
@@ -147,7 +148,8 @@ def test_settings_in_easyedits_form_are_taken_over(lab, session):
     text = b"alg_name: MEMIT\nlayers: [1, 2]\nv_num_grad_steps: 7\nmom2_update_weight: 1500\nfact_token: last\n"
     send(lab, session, text, "<b>.yaml", "settings")
     assert session.form["method"] == "memit"
-    assert session.overrides["memit"] == {"layers": "1, 2", "steps": "7", "lam": "10"}
+    lam = METHODS["memit"].defaults(lab.bench.model).lam  # a tenth of it, as 1500 is of EasyEdit's 15000
+    assert session.overrides["memit"] == {"layers": "1, 2", "steps": "7", "lam": f"{lam / 10:g}"}
     drawn = edit.render(lab, session)
     assert "settings of &lt;b&gt;.yaml, for MEMIT" in drawn and "fact_token: last (an edit sits at" in drawn
 
