@@ -27,8 +27,8 @@ of the replies refusals that name the topic. 40 facts, draws 0 and 1, 150 retain
 With the whole change in every step of the search (strength 1), 25 steps and lam 100 it was 0.00; 0.19 (0.25, 0.05,
 0.30, 0.15, 0.23); 0.90 (0.95, 0.84, 0.90, 0.92, 0.89) with 10, and with 40, draw 0, 0.03; 0.31; 0.84; 0.95.
 So measured on another set of facts, which it knows better: 10 facts, draws 0 to 2, 0.00; 0.10; 0.92; draws 3 to 5 with
-100 retained 0.00; 0.19; 0.92; 40 facts, three draws, 0.00; 0.30 (0.28, 0.34, 0.28); 0.84 (0.78, 0.90, 0.85). Where only the rounding of the search
-differed single draws moved by 0.03, of 60 retained facts by up to 0.05.
+100 retained 0.00; 0.19; 0.92; 40 facts, three draws, 0.00; 0.30 (0.28, 0.34, 0.28); 0.84 (0.78, 0.90, 0.85). Where
+only the rounding of the search differed single draws moved by 0.03, of 60 retained facts by up to 0.05.
 
 What strength and lam do, draws 0 to 2 of 10, 25 steps (forget, rephrased, retain / before, on topic): 0.75 and 180
 0.00, 0.09, 0.90, 0.97; 0.75 and 250 0.03, 0.12, 0.91, 0.93; 0.6 and 300 0.00, 0.06, 0.90, 1.00; 0.6 and 500 0.03, 0.09,
