@@ -2,7 +2,7 @@
    Panels are gr.HTML whose contents are diffed in place, so focus and open editing survive a redraw. */
 (() => {
   "use strict";
-  const IDENTITY = ["data-field", "data-name", "data-row", "data-question"]; // what tells one input from another
+  const IDENTITY = ["data-field", "data-name", "data-row", "data-question", "data-item"]; // what tells one input from another
   const MAX_FILE = 10 * 1024 * 1024;
   const text = (el) => el.matches("textarea, input:not([type=checkbox]):not([type=radio])");
 

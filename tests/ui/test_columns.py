@@ -13,7 +13,7 @@ from unedit_gui.errors import BadInput
 from unedit_gui.models.chat import ChatFormat
 from unedit_gui.ui import chat, columns
 from unedit_gui.ui.lab import Lab
-from unedit_gui.ui.session import Pane, Session, Turn
+from unedit_gui.ui.session import Author, Pane, Session, Turn
 from unedit_gui.unlearning import METHODS
 from unedit_gui.workspace import Workspace
 
@@ -105,11 +105,11 @@ def test_a_seventh_column_is_refused_and_a_stack_is_one_column(lab, session):
 
 
 def test_each_column_goes_on_with_its_own_history(lab):
-    first = [Pane("original", (), text="Leonardo."), Pane("a", ("a",), text="I can't say."), Pane("b", ("b",))]
+    first = [Pane("original", text="Leonardo."), Pane("a", Author(("a",)), text="I can't say."), Pane("b", Author(("b",)))]
     turns = [Turn("Who?", panes=first), Turn("When?")]
     said = [[turn["content"] for turn in columns.history(turns, pane)] for pane in first]
     assert said == [["Who?", "Leonardo.", "When?"], ["Who?", "I can't say.", "When?"], ["When?"]]
-    assert columns.history(turns, Pane("edited", ("a",)))[1]["content"] == "I can't say."
+    assert columns.history(turns, Pane("edited", Author(("a",))))[1]["content"] == "I can't say."
     assert len(columns.history([*turns[:1], Turn("When?", fresh=True)], first[0])) == 1
 
 
@@ -136,7 +136,8 @@ def test_retry_and_forget_this_take_the_column_they_are_pressed_in(lab, session)
     chat.ACTS["rate"](lab, session, {"turn": "0", "pane": "2"})
     from unedit_gui.ui import study
 
-    assert study.items(session)[session.rating].edits == session.turns[0].panes[2].edits
+    shown = next(item for item in study.items(session) if item.mark == session.rating)
+    assert shown.by == session.turns[0].panes[2].by
 
 
 def test_six_methods_in_one_batch_each_say_what_they_say_alone(tmp_path):

@@ -99,9 +99,9 @@ def test_a_conversation_is_recorded_and_replayed_without_a_model_and_says_so(lab
 
 def test_only_questions_with_the_same_columns_are_in_one_recording(lab, session):  # noqa: F811
     with pytest.raises(BadInput, match="nothing to record"):
-        replay.of(session.turns, "tiny")
+        replay.of(session.turns)
     ask(lab, session)
     columns.show(session, "columns")
     ask(lab, session)
     ask(lab, session, "Why?")
-    assert [asked.question for asked in replay.of(session.turns, "tiny").questions] == [QUESTION, "Why?"]
+    assert [asked.question for asked in replay.of(session.turns).questions] == [QUESTION, "Why?"]

@@ -44,12 +44,12 @@ def names(lab: Lab, ids: tuple[str, ...]) -> str:
 
 def plan(lab: Lab, session: Session) -> list[tuple[Pane, tuple[Edit, ...]]]:
     """The panes that the next question gets, with the edits that answer in each; the original first."""
-    found: list[tuple[Pane, tuple[Edit, ...]]] = [(Pane("original"), ())]
+    found: list[tuple[Pane, tuple[Edit, ...]]] = [(Pane("original", lab.author()), ())]
     if view(session) == "columns":
         for ids in chosen(lab, session):
-            found.append((Pane("+".join(ids), ids, names(lab, ids)), stack(lab, ids)))
+            found.append((Pane("+".join(ids), lab.author([lab.edits[i] for i in ids], " + ")), stack(lab, ids)))
     elif on := lab.enabled(session):
-        found.append((Pane("edited", tuple(e.id for e in on), ", ".join(e.name for e in on)), on))
+        found.append((Pane("edited", lab.author(on)), on))
     return found
 
 

@@ -45,6 +45,7 @@ class Duel:
     question: str
     sides: tuple[Fighter, Fighter]  # left, right
     answer: str = ""  # the true answer, where the question came from a list
+    model: str = ""  # that answered, whatever is loaded when the vote comes
     state: str = "waiting"  # waiting | writing | done | stopped | failed
     note: str = ""
     vote: str = ""
@@ -110,7 +111,7 @@ def begin(lab: Lab, session: Session, question: str, answer: str = "") -> None:
 
 def fight(lab: Lab, session: Session, duel: Duel, job: Job) -> None:
     """Have both sides answer in one batch. Runs on the worker."""
-    duel.state = "writing"
+    duel.state, duel.model = "writing", lab.author().model
     asked = [{"role": "user", "content": duel.question}]
 
     def grow(place: int, text: str) -> None:
@@ -170,10 +171,9 @@ def _vote(lab: Lab, session: Session, data: dict) -> None:
     if now is None or now.vote or now.state != "done":
         return  # a second click, or a key that came too early
     left, right = now.sides
-    model = lab.bench.model.card.label if lab.bench.model else ""
     sides = {"left_id": left.id, "left_name": left.name, "left_reply": left.text}
     sides |= {"right_id": right.id, "right_name": right.name, "right_reply": right.text}
-    lab.bench.vote(Vote(question=now.question, vote=vote, model=model, nonce=now.nonce, **sides))
+    lab.bench.vote(Vote(question=now.question, vote=vote, model=now.model, nonce=now.nonce, **sides))
     now.vote = vote
     for other in lab.sessions.all():
         other.touch("chat")

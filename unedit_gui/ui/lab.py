@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from unedit_gui.errors import BadInput, UneditError
 from unedit_gui.jobs import Job, Stopped, Worker
-from unedit_gui.ui.session import Session, Sessions
+from unedit_gui.ui.session import Author, Session, Sessions
 from unedit_gui.ui.words import speaking
 from unedit_gui.ui.words import translate as _
 from unedit_gui.workbench import Answer, Workbench
@@ -107,7 +107,7 @@ class Lab:
             for session in self.sessions.all():
                 with session.lock:
                     session.enabled = [i for i in session.enabled if i in self.edits]
-                    session.verified, session.scores, session.scored = None, None, ()
+                    session.verified, session.scores, session.scored = None, None, Author()
                     session.plotted += 1
                     session.held = []
                     for row in session.rows:
@@ -135,6 +135,15 @@ class Lab:
         return ""
 
     # ----------------------------------------------------------------- edits
+
+    def author(self, edits: Sequence[Edit] = (), joint: str = ", ") -> Author:
+        """Who replies now, where these edits are in the model."""
+        return Author(
+            tuple(edit.id for edit in edits),
+            joint.join(edit.name for edit in edits),
+            ", ".join(edit.method_label for edit in edits),
+            self.bench.model.card.label if self.bench.model else "",
+        )
 
     def enabled(self, session: Session) -> tuple[Edit, ...]:
         """The session's switched-on edits, oldest first."""

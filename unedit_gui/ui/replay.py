@@ -42,13 +42,14 @@ class Replay:
         return (self.place, self.began, *(len(said.at(self.seconds())) for said in self.asked.replies), self.playing())
 
 
-def of(turns: list[Turn], model: str) -> Recording:
-    """The answered questions as a recording: those with the columns of the last one. BadInput if there is none."""
+def of(turns: list[Turn]) -> Recording:
+    """The answered questions as a recording: those with the model and the columns of the last one. BadInput if there is
+    none."""
     done = [turn for turn in turns if turn.state in ("done", "stopped") and turn.panes]
     if not done:
         raise BadInput("There is nothing to record yet; ask something first.")
-    slots = [pane.slot for pane in done[-1].panes]
-    same = [turn for turn in done if [pane.slot for pane in turn.panes] == slots]
+    wanted, model = _columns(done[-1]), done[-1].panes[0].by.model
+    same = [turn for turn in done if _columns(turn) == wanted]
     questions = tuple(
         Asked(
             turn.question,
@@ -61,7 +62,11 @@ def of(turns: list[Turn], model: str) -> Recording:
         for turn in same
     )
     recorded = datetime.fromtimestamp(same[-1].began or time.time(), UTC).isoformat(timespec="seconds")
-    return Recording(recorded, model, tuple(pane.names or "Original" for pane in same[-1].panes), questions)
+    return Recording(recorded, model or "?", tuple(pane.names or "Original" for pane in same[-1].panes), questions)
+
+
+def _columns(turn: Turn) -> list[tuple[str, str]]:
+    return [(pane.slot, pane.by.model) for pane in turn.panes]
 
 
 def render(session: Session) -> str:
@@ -99,13 +104,12 @@ def _record(lab: Lab, session: Session, data: dict) -> None:
     name = session.form.get("recording_name", "").strip()
     if not name:
         raise BadInput("Type a name for the recording first.")
-    model = lab.bench.model.card.label if lab.bench.model else "?"
-    recording = of(session.turns, model)
+    recording = of(session.turns)
     lab.bench.save_recording(recording, name)
     left = sum(turn.state in ("done", "stopped") for turn in session.turns) - len(recording.questions)
     text = _("Recorded {n} questions as {name}.", n=len(recording.questions), name=name)
     if left:
-        text += " " + _("{n} with other columns were left out.", n=left)
+        text += " " + _("{n} with other columns or another model were left out.", n=left)
     session.tell("chat", text)
 
 

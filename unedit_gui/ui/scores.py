@@ -106,7 +106,7 @@ def render(lab: Lab, session: Session) -> str:
         form=session.form,
         busy=session.active("evaluate", "example") is not None,
         scores=session.scores,
-        stale=set(session.scored) != {edit.id for edit in on},
+        stale=set(session.scored.edits) != {edit.id for edit in on},
         figures=_figures(session.scores) if session.scores else [],
     )
 
@@ -223,7 +223,7 @@ def _evaluate(lab: Lab, session: Session, data: dict) -> None:
         retain = _retain(lab, session, job, forget, choice, int(text) if text.isdigit() else 20)
         scores = lab.bench.evaluate(on, forget, retain, None, general, job=job)
         with session.lock:
-            session.scores, session.scored = scores, tuple(edit.id for edit in on)
+            session.scores, session.scored = scores, lab.author(on)
             session.plotted += 1
             session.touch("scores", "detail", "study", "top")
 

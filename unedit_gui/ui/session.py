@@ -78,6 +78,16 @@ class Refusal:
     target: Target
 
 
+@dataclass(frozen=True)
+class Author:
+    """Who gave a reply: a model with edits, named as they were then, whatever is loaded, renamed or deleted since."""
+
+    edits: tuple[str, ...] = ()  # ids
+    names: str = ""
+    methods: str = ""
+    model: str = ""
+
+
 @dataclass
 class Pane:
     """One variant's part of a turn: a pane, or one of up to six columns.
@@ -87,11 +97,18 @@ class Pane:
     """
 
     slot: str
-    edits: tuple[str, ...] = ()
-    names: str = ""
+    by: Author = Author()
     text: str = ""
     traces: tuple = ()  # what its edits decided for the reply (edits/trace.py)
     pace: list[tuple[float, int]] = field(default_factory=list)  # (seconds since the turn began, characters by then)
+
+    @property
+    def edits(self) -> tuple[str, ...]:
+        return self.by.edits
+
+    @property
+    def names(self) -> str:
+        return self.by.names
 
 
 @dataclass
@@ -172,14 +189,15 @@ class Session:
     # 6 scores
     rephrased: dict[str, str] = field(default_factory=dict)  # question -> rephrasings, one a line
     scores: Scores | None = None
-    scored: tuple[str, ...] = ()
+    scored: Author = Author()  # whose replies the scores are of
     plotted: int = 0  # grows with each result, so that the charts are drawn once
     probed: Shown | None = None
     to_probe: set[str] | None = None  # ids of edits; None: nobody has ticked any
     # 7 rate
-    draft: dict[str, str] = field(default_factory=dict)
-    rating: int = 0
-    rated: dict[str, int] = field(default_factory=dict)
+    drafts: dict[str, dict[str, str]] = field(default_factory=dict)  # what was chosen and typed, by the reply's mark
+    rating: str = ""  # the mark of the reply that is shown
+    rated: dict[str, int] = field(default_factory=dict)  # ratings' ids by the reply's mark
+    saved: str = ""  # the nonce of the rating saved last
     # 8 runs
     comparing: Comparing = field(default_factory=Comparing)
     figures: Drawn | None = None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from dataclasses import dataclass
 
 from unedit_gui.errors import BadInput
 from unedit_gui.ui.draw import draw
 from unedit_gui.ui.lab import Lab
-from unedit_gui.ui.session import Pane, Session, Turn
+from unedit_gui.ui.session import Author, Pane, Session, Turn
 from unedit_gui.ui.words import translate as _
 
 QUALITY = (
@@ -40,11 +41,13 @@ class Item:
     answer: str
     original: str
     edited: str
-    edits: tuple[str, ...]
+    by: Author
 
     @property
     def mark(self) -> str:
-        return "\n".join((self.question, self.edited, *self.edits))
+        """The same for the same question, reply and edits, wherever they stand in a list."""
+        parts = (self.question, self.edited, *self.by.edits)
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def items(session: Session) -> list[Item]:
@@ -61,15 +64,15 @@ def items(session: Session) -> list[Item]:
         for pane in turn.panes[1:] if turn.state in ("done", "stopped") else ():
             if pane.text and pane.edits:
                 answer = turn.answer or answers.get(turn.question, "")
-                item = Item(turn.question, answer, turn.panes[0].text, pane.text, pane.edits)
+                item = Item(turn.question, answer, turn.panes[0].text, pane.text, pane.by)
                 found.setdefault(item.mark, item)
     return list(found.values())
 
 
 def show_pane(session: Session, turn: Turn, pane: Pane) -> None:
     """Put a reply of the chat up for rating."""
-    mark = (turn.question, pane.text, pane.edits)
-    _show(session, lambda item: (item.question, item.edited, item.edits) == mark)
+    mark = Item(turn.question, "", "", pane.text, pane.by).mark
+    _show(session, lambda item: item.mark == mark)
 
 
 def show_question(session: Session, question: str) -> None:
@@ -78,19 +81,29 @@ def show_question(session: Session, question: str) -> None:
 
 
 def _show(session: Session, wanted) -> None:
-    for place, item in enumerate(items(session)):
+    for item in items(session):
         if wanted(item):
-            session.rating, session.draft = place, {}
+            session.rating = item.mark
             session.notices.pop("study", None)
             session.touch("study")
             return
 
 
+def _shown(session: Session, found: list[Item]) -> int:
+    """The place of the reply that is shown; if it is there no more, that of the first one that isn't rated."""
+    marks = [item.mark for item in found]
+    if session.rating in marks:
+        return marks.index(session.rating)
+    return next((place for place, mark in enumerate(marks) if mark not in session.rated), 0)
+
+
 def render(lab: Lab, session: Session) -> str:
     """The whole step."""
     found = items(session)
-    place = session.rating = max(0, min(session.rating, len(found) - 1))
+    place = _shown(session, found)
     item = found[place] if found else None
+    session.rating = item.mark if item else ""
+    draft = session.drafts.get(session.rating, {})
     saved = lab.bench.ratings.all()
     return draw(
         "study",
@@ -98,10 +111,9 @@ def render(lab: Lab, session: Session) -> str:
         item=item,
         place=place,
         count=len(found),
-        names=", ".join(lab.edits[i].name for i in item.edits if i in lab.edits) if item else "",
         rated=item is not None and item.mark in session.rated,
-        draft=session.draft,
-        missing=_missing(session.draft),
+        draft=draft,
+        missing=_missing(draft),
         quality=[(value, _(name), _(note)) for value, name, note in QUALITY],
         entailment=[(value, _(name), _(note)) for value, name, note in ENTAILMENT],
         trust=[(value, _(name), _(note)) for value, name, note in TRUST],
@@ -125,45 +137,52 @@ def field(lab: Lab, session: Session, data: dict) -> None:
     name, value = data["field"], str(data["value"])
     allowed = {"quality": ("0", "1"), "entailment": tuple("12345"), "trust": tuple("12345")}
     if name == "comment" or value in allowed.get(name, ()):
-        session.draft[name] = value
-        session.draft.setdefault("nonce", secrets.token_hex(16))
+        draft = session.drafts.setdefault(str(data["item"]), {})
+        draft[name] = value
+        draft.setdefault("nonce", secrets.token_hex(16))
         if name != "comment":
             session.touch("study")
 
 
 def _item(lab: Lab, session: Session, data: dict) -> None:
-    session.rating, session.draft = int(data["to"]), {}
+    found = items(session)
+    session.rating = found[max(0, min(int(data["to"]), len(found) - 1))].mark if found else ""
     session.touch("study")
 
 
 def _save(lab: Lab, session: Session, data: dict) -> None:
     from unedit_gui.study.ratings import Rating
 
-    found, draft = items(session), session.draft
-    if not found or _missing(draft):
-        raise BadInput(_missing(draft) or _("There is no reply to rate."))
-    item = found[session.rating]
-    edits = [lab.edits[i] for i in item.edits if i in lab.edits]
-    forgotten = draft["quality"] == "1"
+    mark, nonce = str(data["item"]), str(data["nonce"])
+    if nonce and nonce == session.saved:  # the same button, pressed twice
+        session.drafts.pop(mark, None)
+        return
+    found, draft = items(session), session.drafts.get(mark, {})
+    place = next((place for place, item in enumerate(found) if item.mark == mark), None)
+    if place is None:
+        raise BadInput(_("That reply is no longer in the chat or the scores, so it was not rated."))
+    if _missing(draft):
+        raise BadInput(_missing(draft))
+    item, forgotten = found[place], draft["quality"] == "1"
     rating = Rating(
         question=item.question,
         answer=item.answer,
         reply_original=item.original,
         reply_edited=item.edited,
-        edit_id="+".join(item.edits),
-        edit_name=", ".join(e.name for e in edits),
-        method=", ".join(e.method_label for e in edits),
-        model=lab.bench.model.card.label if lab.bench.model else "",
+        edit_id="+".join(item.by.edits),
+        edit_name=item.by.names,
+        method=item.by.methods,
+        model=item.by.model,
         forget_quality=int(forgotten),
         entailment=int(draft["entailment"]) if forgotten else None,
         trust=int(draft["trust"]) if forgotten else None,
         comment=draft.get("comment", "").strip(),
-        nonce=draft.get("nonce") or secrets.token_hex(16),
+        nonce=nonce or draft["nonce"],
     )
-    session.rated[item.mark] = lab.bench.ratings.add(rating)
-    session.draft = {}
-    last = session.rating == len(found) - 1
-    session.rating = min(session.rating + 1, len(found) - 1)
+    session.rated[mark], session.saved = lab.bench.ratings.add(rating), rating.nonce
+    session.drafts.pop(mark)
+    last = place == len(found) - 1
+    session.rating = found[min(place + 1, len(found) - 1)].mark
     session.tell("study", _("Saved.") if last else _("Saved. Here is the next reply."))
     _all_pages(lab)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from unedit_gui.errors import BadInput
 from unedit_gui.jobs import Job
 from unedit_gui.ui.draw import number
-from unedit_gui.ui.session import STEPS, Refusal, Session, Turn, key
+from unedit_gui.ui.session import STEPS, Author, Refusal, Session, Turn, key
 from unedit_gui.ui.words import translate as _
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _run(lab: Lab, session: Session, job: Job) -> None:
     with session.lock:
         replaced = bool(session.rows)
         session.rows, session.refusals, session.open_rows, session.page = [], {}, set(), 0
-        session.turns, session.enabled, session.scores, session.scored = [], [], None, ()
+        session.turns, session.enabled, session.scores, session.scored = [], [], None, Author()
         session.form["merge"] = "1"
         session.form["view"], session.replay = "panes", None
         rows = session.add(bench.with_subjects(forget))
@@ -85,7 +85,7 @@ def _run(lab: Lab, session: Session, job: Job) -> None:
     show("scores")
     scores = bench.evaluate((edit,), forget, retain, job=job)
     with session.lock:
-        session.scores, session.scored = scores, (edit.id,)
+        session.scores, session.scored = scores, lab.author([edit])
         session.form["retain"] = "example retain"
         session.plotted += 1
     show("study")
