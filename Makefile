@@ -42,7 +42,8 @@ bench: $(INSTALLED_MODEL)
 	$(IN_VENV) -m unedit_gui bench --threads 1 $(ARGS)
 
 clean:
-	rm -rf $(VENV) .work .pytest_cache .ruff_cache .hypothesis
+	@[ ! -e $(VENV)/pyvenv.cfg ] || rm -rf $(VENV)
+	rm -rf .work .pytest_cache .ruff_cache .hypothesis
 	find app.py unedit_gui tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): requirements.txt
@@ -71,6 +72,9 @@ venv:
 		exit 1; fi
 	@$(PYTHON) $(NEW_ENOUGH) || { \
 		echo "Unedit needs Python 3.11 or later, and $(PYTHON) is $$($(PYTHON) --version 2>&1); choose another: make run PYTHON=python3.12" >&2; \
+		exit 1; }
+	@[ ! -e $(VENV) ] || [ -e $(VENV)/pyvenv.cfg ] || [ -z "$$(ls -A $(VENV) 2>/dev/null || echo file)" ] || { \
+		echo "$(VENV) is there and is no virtual environment, so nothing was changed; name another folder: make run VENV=.venv" >&2; \
 		exit 1; }
 	@echo "Making a virtual environment in $(VENV) with $$($(PYTHON) --version) ..."
 	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \

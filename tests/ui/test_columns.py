@@ -105,11 +105,12 @@ def test_a_seventh_column_is_refused_and_a_stack_is_one_column(lab, session):
 
 
 def test_each_column_goes_on_with_its_own_history(lab):
-    first = [Pane("original", text="Leonardo."), Pane("a", Author(("a",)), text="I can't say."), Pane("b", Author(("b",)))]
+    a, b = Author(("a",)), Author(("b",))
+    first = [Pane("original", text="Leonardo."), Pane("a", a, text="I can't say."), Pane("b", b)]
     turns = [Turn("Who?", panes=first), Turn("When?")]
     said = [[turn["content"] for turn in columns.history(turns, pane)] for pane in first]
     assert said == [["Who?", "Leonardo.", "When?"], ["Who?", "I can't say.", "When?"], ["When?"]]
-    assert columns.history(turns, Pane("edited", Author(("a",))))[1]["content"] == "I can't say."
+    assert columns.history(turns, Pane("edited", a))[1]["content"] == "I can't say."
     assert len(columns.history([*turns[:1], Turn("When?", fresh=True)], first[0])) == 1
 
 

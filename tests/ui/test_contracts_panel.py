@@ -35,7 +35,9 @@ def test_what_is_asked_for_is_drawn_before_anything_is_taught(lab, session):
     assert 'data-act="contract"' not in drawn  # nothing to forget yet
 
 
-@pytest.mark.parametrize("field, value", [("sales", "-1"), ("sales", "x"), ("employment", "50"), ("sales", "0")])
+@pytest.mark.parametrize(
+    "field, value", [("sales", "-1"), ("sales", "x"), ("sales", "²"), ("employment", "50"), ("sales", "0")]
+)
 def test_a_number_that_can_not_be_had_is_told_beside_it(lab, session, field, value):
     session.form["employment"] = "0"
     session.form[field] = value

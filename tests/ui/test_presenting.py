@@ -105,3 +105,8 @@ def test_only_questions_with_the_same_columns_are_in_one_recording(lab, session)
     ask(lab, session)
     ask(lab, session, "Why?")
     assert [asked.question for asked in replay.of(session.turns).questions] == [QUESTION, "Why?"]
+
+
+def test_a_question_with_a_bar_in_it_is_prepared_as_it_is(session):  # noqa: F811
+    prepared.add(session, [("Is it A|B testing?", "yes"), ("Who?", "")])
+    assert [(item.question, item.answer) for item in session.prepared] == [("Is it A|B testing?", "yes"), ("Who?", "")]

@@ -7,6 +7,7 @@ import pytest
 from tests.models.tiny import bytes_tokenizer, tiny_llama
 from unedit_gui.errors import BadInput
 from unedit_gui.forget.questions import Question
+from unedit_gui.jobs import Stopped
 from unedit_gui.ui import edit, protect
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
@@ -84,3 +85,37 @@ def test_after_an_edit_every_fact_has_its_chip_which_asks_it_in_the_chat(lab, se
     edit.ACTS["protect-ask"](lab, session, {"text": "What is the capital of Italy?", "answer": "Rome"})
     session.jobs["chat"].wait(120)
     assert session.turns[-1].question == "What is the capital of Italy?" and session.goto[1] == 5
+
+
+def test_what_must_stay_is_not_asked_while_an_edit_is_made_which_asks_it_itself(lab, session):
+    add(lab, session, LINES)
+    edit.ACTS["edit"](lab, session, {})
+    with pytest.raises(BadInput, match="An edit is being made"):
+        edit.ACTS["protect-again"](lab, session, {})
+    session.jobs["edit"].wait(120)
+    assert session.jobs["edit"].state == "done"
+
+
+def test_a_fact_removed_with_a_double_click_can_be_brought_back(lab, session):
+    add(lab, session, LINES)
+    before = list(session.protect)
+    for _ in range(2):
+        edit.ACTS["protect-remove"](lab, session, {"row": str(before[0].id)})
+    session.undos["edit"]()
+    assert [row.id for row in session.protect] == [row.id for row in before]
+
+
+def test_stop_while_the_weights_are_checked_leaves_no_edit_behind(lab, session, monkeypatch):
+    check = lab.bench.verify_original
+
+    def stopping(job):
+        job.stop()
+        return check(job=job)
+
+    monkeypatch.setattr(lab.bench, "verify_original", stopping)
+    session.form["method"] = "ike"
+    edit.ACTS["edit"](lab, session, {})
+    with pytest.raises(Stopped):
+        session.jobs["edit"].wait(120)
+    assert "nothing was saved" in session.notices["edit"].text
+    assert not lab.bench.edits() and not lab.edits and not session.enabled

@@ -8,6 +8,7 @@ import pytest
 from tests.models.tiny import bytes_tokenizer, tiny_llama
 from unedit_gui.errors import BadInput
 from unedit_gui.ui import frame, run, runs
+from unedit_gui.ui.app import dispatch
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
 from unedit_gui.ui.words import speaking
@@ -127,6 +128,15 @@ def test_a_deleted_run_can_be_brought_back(lab, swept):
     assert id not in ids(runs.render(lab, swept)) and swept.notices["runs"].undo
     swept.undos["runs"]()
     assert id in ids(runs.render(lab, swept))
+
+
+def test_delete_pressed_twice_leaves_the_undo_of_the_first(lab, swept):
+    there = ids(runs.render(lab, swept))
+    for _ in range(2):
+        dispatch(lab, swept, "runs", "click", {"act": "delete-run", "run": there[0]})
+    assert swept.notices["runs"].undo and ids(runs.render(lab, swept)) == there[1:]
+    swept.undos["runs"]()
+    assert ids(runs.render(lab, swept)) == there
 
 
 def test_a_form_that_can_not_be_run_is_told_in_place(lab):

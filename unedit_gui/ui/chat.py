@@ -9,7 +9,7 @@ from unedit_gui.jobs import Job, Stopped
 from unedit_gui.ui import columns, duel, prepared, presets, replay, shelf, study
 from unedit_gui.ui.draw import draw, plural
 from unedit_gui.ui.lab import Lab, word
-from unedit_gui.ui.session import Session, Turn
+from unedit_gui.ui.session import Pane, Session, Turn
 from unedit_gui.ui.words import translate
 
 KEPT = 60  # turns
@@ -242,9 +242,16 @@ def _verify(lab: Lab, session: Session, data: dict) -> None:
     lab.start(session, "verify", "Checking the original’s weights", "chat", work)
 
 
+def _reply(session: Session, data: dict) -> tuple[int, Pane]:
+    """The turn's number and the pane of a button that stands under a reply."""
+    number, place = int(data["turn"]), int(data["pane"])
+    if number >= len(session.turns) or place >= len(session.turns[number].panes):
+        raise BadInput(translate("That reply is gone from the conversation meanwhile."))
+    return number, session.turns[number].panes[place]
+
+
 def _forget_this(lab: Lab, session: Session, data: dict) -> None:
-    number = int(data["turn"])
-    pane = session.turns[number].panes[int(data["pane"])]
+    number, pane = _reply(session, data)
     history = columns.history(session.turns[: number + 1], pane)
     on = [lab.edits[i] for i in pane.edits if i in lab.edits]
     found = lab.bench.forget_this(history, pane.text, on)
@@ -266,8 +273,8 @@ def _forget_this(lab: Lab, session: Session, data: dict) -> None:
 
 
 def _rate(lab: Lab, session: Session, data: dict) -> None:
-    turn = session.turns[int(data["turn"])]
-    study.show_pane(session, turn, turn.panes[int(data["pane"])])
+    number, pane = _reply(session, data)
+    study.show_pane(session, session.turns[number], pane)
     session.go(7)
 
 

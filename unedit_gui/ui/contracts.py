@@ -12,7 +12,7 @@ from unedit_gui.ui import curve, graph
 from unedit_gui.ui.draw import draw, plural
 from unedit_gui.ui.draw import seconds as duration
 from unedit_gui.ui.lab import Lab
-from unedit_gui.ui.session import Session
+from unedit_gui.ui.session import Session, whole
 from unedit_gui.ui.words import translate as _
 
 if TYPE_CHECKING:
@@ -84,9 +84,9 @@ def _chosen(lab: Lab, session: Session) -> ContractSet:
     numbers = []
     for name in ("sales", "employment", "contract_seed"):
         text = session.form.get(name, DEFAULTS[name]).strip() or "0"
-        if not text.isdigit():
-            raise BadInput(_("{text} is not a whole number.", text=repr(text)))
-        numbers.append(int(text))
+        if (number := whole(text)) is None:
+            raise BadInput(_("{text} is not a whole number from 0 up.", text=repr(text)))
+        numbers.append(number)
     if not 1 <= numbers[0] + numbers[1] <= MOST:
         raise BadInput(_("Choose 1 to {most} contracts in all; the command line takes more.", most=MOST))
     return lab.bench.contracts(*numbers)
@@ -109,7 +109,7 @@ def _teach(lab: Lab, session: Session, data: dict) -> None:
     if blocked := lab.blocked(session):
         raise BadInput(blocked)
     name, questions = _name(lab, session), _chosen(lab, session).questions()
-    seed = int(session.form.get("contract_seed", "0").strip() or "0")
+    seed = whole(session.form.get("contract_seed", "0").strip() or "0")
     session.form["contracts"] = "1"
 
     def work(job: Job) -> None:

@@ -195,8 +195,8 @@ def _edit(lab: Lab, session: Session, data: dict) -> None:
             questions.append(dataclasses.replace(q, target=target.text))
         how = dict(hparams=hparams, protect=facts, on=on, name=name, merge=merge)
         edit = lab.bench.edit(questions, chosen, targets="given", **how, job=job)
+        session.verified = lab.bench.verify_original(job=job)  # the last place where Stop leaves nothing behind
         lab.keep(session, edit)
-        session.verified = lab.bench.verify_original(job=job)
         session.form["edit_name"] = ""
         protect.look_after(lab, session, lab.bench.stack(edit), facts)
 

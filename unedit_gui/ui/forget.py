@@ -15,7 +15,7 @@ from unedit_gui.ui import contracts, locate
 from unedit_gui.ui.draw import draw, plural, shorten
 from unedit_gui.ui.files import upload_bytes
 from unedit_gui.ui.lab import Lab
-from unedit_gui.ui.session import Session
+from unedit_gui.ui.session import Session, whole
 from unedit_gui.ui.words import translate as _
 
 PAGE = 25
@@ -196,10 +196,8 @@ def _pick(lab: Lab, session: Session, data: dict) -> None:
 
 def _whole(session: Session, name: str, default: int) -> int:
     text = session.form.get(name, str(default)).strip() or str(default)
-    try:
-        value = int(text)
-    except ValueError as error:
-        raise BadInput(_("{text} is not a whole number.", text=repr(text))) from error
+    if (value := whole(text)) is None:
+        raise BadInput(_("{text} is not a whole number from 0 up.", text=repr(text)))
     if name == "count" and not 1 <= value <= 1000:
         raise BadInput(_("Choose between 1 and 1000 questions, not {n}.", n=value))
     return value
@@ -232,8 +230,11 @@ def _new(lab: Lab, session: Session, data: dict) -> None:
 
 
 def _remove(lab: Lab, session: Session, data: dict) -> None:
-    place = next(i for i, row in enumerate(session.rows) if row.id == int(data["row"]))
-    row = session.rows.pop(place)
+    row = session.row(int(data["row"]))
+    if row is None:  # the same button, pressed twice
+        return
+    place = session.rows.index(row)
+    session.rows.remove(row)
 
     def back() -> None:
         session.rows.insert(min(place, len(session.rows)), row)

@@ -76,7 +76,7 @@ def add(session: Session, found: list[tuple[str, str]]) -> None:
     """Put questions at the end of the list, those that are on it already left out."""
     there = {item.question.casefold() for item in session.prepared}
     new = [Prepared(question, answer) for question, answer in found if question.casefold() not in there]
-    session.prepared = read("\n".join(item.line for item in [*session.prepared, *new[: MOST - len(session.prepared)]]))
+    session.prepared = [*session.prepared, *new[: MOST - len(session.prepared)]]
     session.touch("chat")
 
 

@@ -124,7 +124,6 @@ def current(lab: Lab, session: Session) -> Preset:
         rows = [(session.form.get(place, ""),) for place in ("duel_first", "duel_second")]
         rows = [row for row in rows if row[0] in lab.edits or row[0] == ORIGINAL]
     return Preset(
-        title=session.form.get("preset_title", ""),
         model=lab.bench.model.card.name if lab.bench.model else "bundled",
         view=view,
         columns=tuple(tuple(called.get(i, i) for i in row) for row in rows),

@@ -12,7 +12,7 @@ from unedit_gui.forget.questions import Question
 from unedit_gui.jobs import Job
 from unedit_gui.ui.draw import draw
 from unedit_gui.ui.lab import Lab
-from unedit_gui.ui.session import Session
+from unedit_gui.ui.session import Session, whole
 from unedit_gui.ui.words import translate as _
 
 if TYPE_CHECKING:
@@ -131,7 +131,8 @@ def _probe(lab: Lab, session: Session, data: dict) -> None:
         raise BadInput(_("No edit is chosen; tick the ones to probe."))
     if len(edits) > MOST_EDITS:
         raise BadInput(_("{n} edits are ticked; {most} fit beside each other.", n=len(edits), most=MOST_EDITS))
-    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= 1000:
+    items = whole(text)
+    if items is None or not 1 <= items <= 1000:
         raise BadInput(_("How many items for each probe? {text} is not a number from 1 to 1000.", text=repr(text)))
     which = session.form.get("probe_which", "all")
     names = [name for name, probe in lab.bench.probes().items() if which in ("all", probe.kind)]
@@ -139,7 +140,7 @@ def _probe(lab: Lab, session: Session, data: dict) -> None:
 
     def work(job: Job) -> None:
         model = lab.bench.model.fingerprint
-        found = lab.bench.probe(edits, asked, names, items=int(text), job=job)
+        found = lab.bench.probe(edits, asked, names, items=items, job=job)
         with session.lock:
             session.probed = Shown(model, found)
             session.touch("probes")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import dataclasses
 import tempfile
 from pathlib import Path
@@ -14,6 +12,7 @@ from unedit_gui.forget.questions import Question, Reading, read_file, read_lines
 from unedit_gui.jobs import Job
 from unedit_gui.ui import chat
 from unedit_gui.ui.draw import plural, shorten
+from unedit_gui.ui.files import upload_bytes
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Row, Session
 from unedit_gui.ui.words import translate as _
@@ -110,6 +109,8 @@ def _again(lab: Lab, session: Session, data: dict) -> None:
     """Ask them again, of the edits that are switched on now."""
     if blocked := lab.blocked(session):
         raise BadInput(blocked)
+    if session.active("edit"):  # which asks them itself at its end
+        raise BadInput(_("An edit is being made; they are asked again once it is there."))
     facts, edits = protected(session), lab.enabled(session)
     if not facts or not edits:
         raise BadInput(_("Switch an edit on, and name facts that must stay, first."))
@@ -170,13 +171,7 @@ def _lines(lab: Lab, session: Session, data: dict) -> None:
 
 def upload(lab: Lab, session: Session, data: dict) -> None:
     """A file as the browser sent it."""
-    name = Path(str(data.get("name") or _("the file"))).name[:100]
-    if "data" not in data:
-        raise BadInput(_("{name} could not be read, or is larger than 10 MB.", name=name))
-    try:
-        content = base64.b64decode(data["data"], validate=True)
-    except (binascii.Error, ValueError, TypeError) as error:
-        raise BadInput(_("{name} did not arrive whole; upload it again.", name=name)) from error
+    name, content = upload_bytes(data, _("split it into smaller files"))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "upload"
         path.write_bytes(content)
@@ -213,6 +208,8 @@ def _clear(lab: Lab, session: Session, data: dict) -> None:
 
 
 def _take_out(session: Session, rows: list[Row]) -> None:
+    if not rows:  # the same button, pressed twice
+        return
     before = list(session.protect)
     session.protect = [row for row in session.protect if row not in rows]
 

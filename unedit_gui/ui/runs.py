@@ -11,7 +11,7 @@ from unedit_gui.errors import BadInput
 from unedit_gui.jobs import Job
 from unedit_gui.ui.draw import draw, plural, seconds
 from unedit_gui.ui.lab import Lab
-from unedit_gui.ui.session import Session
+from unedit_gui.ui.session import Session, whole
 from unedit_gui.ui.words import translate as _
 
 if TYPE_CHECKING:
@@ -102,12 +102,12 @@ def config(session: Session) -> dict[str, Any]:
 
 
 def _numbers(text: str, what: str) -> list[int]:
-    parts = text.replace(",", " ").split()
-    if not parts or not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
+    numbers = [whole(part) for part in text.replace(",", " ").split()]
+    if not numbers or None in numbers:
         raise BadInput(
             _("{what}: {text} is not a number, or several with commas between them.", what=what, text=repr(text[:40]))
         )
-    return [int(part) for part in parts]
+    return numbers
 
 
 def render(lab: Lab, session: Session) -> str:
@@ -300,6 +300,8 @@ def _open(lab: Lab, session: Session, data: dict) -> None:
 
 
 def _delete(lab: Lab, session: Session, data: dict) -> None:
+    if str(data["run"]) not in [run.id for run in lab.bench.runs()]:  # the same button, pressed twice
+        return
     run = lab.bench.load_run(str(data["run"]))
     token = lab.bench.delete_run(run.id)
 

@@ -14,7 +14,7 @@ from unedit_gui.jobs import Job
 from unedit_gui.ui import study
 from unedit_gui.ui.draw import draw
 from unedit_gui.ui.lab import Lab
-from unedit_gui.ui.session import Session
+from unedit_gui.ui.session import Session, whole
 from unedit_gui.ui.words import translate as _
 
 if TYPE_CHECKING:
@@ -210,7 +210,8 @@ def _evaluate(lab: Lab, session: Session, data: dict) -> None:
         raise BadInput(blocked)
     on, forget = lab.enabled(session), facts(lab, session)
     choice, text = session.form.get("retain", "known"), session.form.get("retain_n", "20").strip()
-    if choice not in ("own", "taught") and (not text.isdigit() or not 1 <= int(text) <= 1000):
+    size = whole(text)
+    if choice not in ("own", "taught") and not (size and size <= 1000):
         raise BadInput(_("How many facts should stay? {text} is not a number from 1 to 1000.", text=repr(text)))
     if choice == "own":
         problems = read_lines(session.form.get("retain_own", "")).problems
@@ -220,7 +221,7 @@ def _evaluate(lab: Lab, session: Session, data: dict) -> None:
     general = lab.sets.get("general", ()) if session.form.get("general") == "1" else ()
 
     def work(job: Job) -> None:
-        retain = _retain(lab, session, job, forget, choice, int(text) if text.isdigit() else 20)
+        retain = _retain(lab, session, job, forget, choice, size or 20)
         scores = lab.bench.evaluate(on, forget, retain, None, general, job=job)
         with session.lock:
             session.scores, session.scored = scores, lab.author(on)

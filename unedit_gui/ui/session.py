@@ -293,6 +293,11 @@ class Session:
         return next((job for job in jobs if job.state in ("queued", "running")), None)
 
 
+def whole(text: str) -> int | None:
+    """A whole number as typed, of up to nine digits; None if it is something else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
 def key(row: Row) -> tuple[str, str, str]:
     """What a refusal depends on."""
     return row.question.strip(), row.answer.strip(), row.subject.strip()

@@ -16,7 +16,7 @@ from unedit_gui.jobs import Job
 from unedit_gui.ui.draw import draw, plural
 from unedit_gui.ui.files import upload_bytes
 from unedit_gui.ui.lab import Lab
-from unedit_gui.ui.session import Session
+from unedit_gui.ui.session import Session, whole
 from unedit_gui.ui.words import translate as _
 
 if TYPE_CHECKING:
@@ -166,10 +166,10 @@ def _invite(lab: Lab, session: Session, data: dict) -> dict:
 
     study, url = _chosen(lab, session), session.form.get("study_url", "").strip() or ADDRESS
     text = session.form.get("study_count", "1").strip()
-    if not (text.isascii() and text.isdigit()):
+    if (count := whole(text)) is None:
         raise BadInput(_("How many people? {text} is not a number.", text=repr(text)))
     codes.invitations([], url)  # before codes are made that nobody would learn
-    rows = codes.invitations(study.invite(int(text)), url)
+    rows = codes.invitations(study.invite(count), url)
     links = plural(len(rows), "link")
     text = _("{links} saved as invitations.csv, with codes that are kept nowhere else.", links=links)
     session.tell("studies", text)

@@ -1,0 +1,17 @@
+"""The table of forget questions, without a browser."""
+
+from unedit_gui.forget.questions import Question
+from unedit_gui.ui.app import dispatch
+from unedit_gui.ui.lab import Lab
+from unedit_gui.ui.session import Session
+
+
+def test_a_row_removed_with_a_double_click_can_be_brought_back(tmp_path):
+    lab, session = Lab(tmp_path), Session("0" * 32)
+    first, second = session.add([Question("Who?", "Leo"), Question("Where?", "Rome")])
+    for _ in range(2):
+        dispatch(lab, session, "forget", "click", {"act": "remove", "row": str(first.id)})
+    assert session.rows == [second] and session.notices["forget"].undo
+    dispatch(lab, session, "forget", "click", {"act": "undo"})
+    assert session.rows == [first, second]
+    lab.worker.close(timeout=5)
