@@ -56,6 +56,8 @@ def test_a_row_that_cant_be_used_says_why_and_keeps_an_edit_from_starting(lab, s
     cell = {"field": "protect-question", "row": str(session.protect[1].id), "value": "What is the capital of Japan?"}
     edit.field(lab, session, cell)
     assert "Row 2: this question is to be forgotten" in edit.render(lab, session)
+    edit.field(lab, session, {**cell, "value": "what is  the capital of Japan"})  # the same question
+    assert "Row 2: this question is to be forgotten" in edit.render(lab, session)
     with pytest.raises(BadInput, match="row 2: this question is to be forgotten"):
         edit.ACTS["edit"](lab, session, {})
 

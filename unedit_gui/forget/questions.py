@@ -194,7 +194,7 @@ class _Rows:
         """Take a row, or note what is wrong with it. `cells`: the cells of each field."""
         question, reasons = _question(cells)
         reasons = reasons or check(question)  # what has the wrong type reads as missing, too
-        same = _same(question.question)
+        same = same_question(question.question)
         if not reasons and same in self._seen:
             reasons = [f"the same question stands in row {self._seen[same]}"]
         if reasons:
@@ -313,7 +313,7 @@ def _read_delimited(text: str, name: str) -> Reading:
     return rows.reading()
 
 
-def _same(question: str) -> str:
+def same_question(question: str) -> str:
     """What two spellings of one question have in common: case, spacing and the closing marks don't count."""
     folded = unicodedata.normalize("NFKC", question).casefold()
     return " ".join(folded.split()).rstrip(" ?!.") or folded

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from unedit_gui.errors import BadInput
+from unedit_gui.forget.questions import same_question
 from unedit_gui.jobs import Job, Stopped
 from unedit_gui.ui import columns, duel, prepared, presets, replay, shelf, study
 from unedit_gui.ui.draw import draw, plural
@@ -68,12 +69,12 @@ def material(lab: Lab, session: Session) -> list[tuple[str, str, list[tuple[str,
     facts = [(r["question"], r["answer"], tuple(r.get("rephrases") or ())) for r in requests]
     if not facts:
         facts = [(q.question, q.answer, q.rephrases) for _, q in session.good()]
-    gone = {question.casefold() for question, _, _ in facts}
+    gone = {same_question(question) for question, _, _ in facts}
     kept = [
         (q.question, q.answer)
         for name in ("example retain", "factual")
         for q in lab.sets.get(name, ())
-        if q.question.casefold() not in gone and (name != "factual" or getattr(lab.answer(q), "known", False))
+        if same_question(q.question) not in gone and (name != "factual" or getattr(lab.answer(q), "known", False))
     ]
     groups = (
         ("forget", "Forget", [(q, a) for q, a, _ in facts]),
@@ -255,8 +256,8 @@ def _forget_this(lab: Lab, session: Session, data: dict) -> None:
     history = columns.history(session.turns[: number + 1], pane)
     on = [lab.edits[i] for i in pane.edits if i in lab.edits]
     found = lab.bench.forget_this(history, pane.text, on)
-    same = {row.question.strip().casefold() for row in session.rows}
-    if found.question.casefold() in same:
+    same = {same_question(row.question) for row in session.rows}
+    if same_question(found.question) in same:
         session.tell("chat", "This question is among the ones to forget already.", "warn", step=2, step_text="See it")
         return
     session.add([found])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from unedit_gui.errors import BadInput
+from unedit_gui.forget.questions import same_question
 from unedit_gui.jobs import Job
 from unedit_gui.ui import curve, graph
 from unedit_gui.ui.draw import draw, plural
@@ -137,8 +138,8 @@ def _pick(lab: Lab, session: Session, data: dict) -> None:
         session.rows = [row for row in session.rows if row.category != name]
         session.check()
         return
-    there = {row.question.strip().casefold() for row in session.rows}
-    session.add([q for q in questions if q.question.casefold() not in there])
+    there = {same_question(row.question) for row in session.rows}
+    session.add([q for q in questions if same_question(q.question) not in there])
     session.form["retain"], session.form["general"] = "taught", "1"
     added = plural(len(questions), "question")
     session.tell(

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from unedit_gui.errors import BadInput
-from unedit_gui.forget.questions import Question, Reading, read_file, read_lines, to_csv
+from unedit_gui.forget.questions import Question, Reading, read_file, read_lines, same_question, to_csv
 from unedit_gui.forget.subjects import find_subject
 from unedit_gui.jobs import Job
 from unedit_gui.ui import contracts, locate
@@ -155,9 +155,11 @@ def _pick(lab: Lab, session: Session, data: dict) -> None:
         _whole(session, "count", 10),
         _whole(session, "pick_seed", 0),
     )
-    there = {row.question.strip().casefold() for row in session.rows}
+    there = {same_question(row.question) for row in session.rows}
     pool = [
-        q for q in sets.get(name, ()) if (not category or q.category == category) and q.question.casefold() not in there
+        q
+        for q in sets.get(name, ())
+        if (not category or q.category == category) and same_question(q.question) not in there
     ]
     if not pool:
         raise BadInput(_("All questions of this choice are in the table already; choose another set or category."))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from unedit_gui.errors import BadInput
+from unedit_gui.forget.questions import same_question
 from unedit_gui.ui.words import translate as _
 
 if TYPE_CHECKING:
@@ -74,8 +75,8 @@ def take(lab: Lab, session: Session, data: dict) -> bool:
 
 def add(session: Session, found: list[tuple[str, str]]) -> None:
     """Put questions at the end of the list, those that are on it already left out."""
-    there = {item.question.casefold() for item in session.prepared}
-    new = [Prepared(question, answer) for question, answer in found if question.casefold() not in there]
+    there = {same_question(item.question) for item in session.prepared}
+    new = [Prepared(question, answer) for question, answer in found if same_question(question) not in there]
     session.prepared = [*session.prepared, *new[: MOST - len(session.prepared)]]
     session.touch("chat")
 

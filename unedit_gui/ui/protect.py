@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unedit_gui.errors import BadInput
-from unedit_gui.forget.questions import Question, Reading, read_file, read_lines, read_table
+from unedit_gui.forget.questions import Question, Reading, read_file, read_lines, read_table, same_question
 from unedit_gui.jobs import Job
 from unedit_gui.ui import chat
 from unedit_gui.ui.draw import plural, shorten
@@ -61,9 +61,9 @@ def _problems(session: Session) -> dict[int, str]:
     """Why rows can't be used, by row id."""
     reading = read_table([row.cells() for row in session.protect])
     found = {session.protect[problem.row - 1].id: problem.reason for problem in reading.problems}
-    forget = {row.question.strip().casefold() for row in session.rows}
+    forget = {same_question(row.question) for row in session.rows}
     for row in session.protect:
-        if row.question.strip().casefold() in forget:
+        if same_question(row.question) in forget:
             found.setdefault(row.id, _("this question is to be forgotten; take it out of one of the lists"))
     return found
 
@@ -128,9 +128,9 @@ def _ask(lab: Lab, session: Session, data: dict) -> None:
 
 def add(session: Session, reading: Reading, source: str) -> None:
     """Put the good questions of a reading into the table, and list the rest."""
-    there = {row.question.strip().casefold() for row in session.protect}
+    there = {same_question(row.question) for row in session.protect}
     for q in reading.questions:
-        if q.question.casefold() not in there:
+        if same_question(q.question) not in there:
             session.protect.append(Row(session.next_row, q.question, q.answer, q.subject or ""))
             session.next_row += 1
     if reading.problems:
@@ -184,8 +184,8 @@ def upload(lab: Lab, session: Session, data: dict) -> None:
 def _known(lab: Lab, session: Session, data: dict) -> None:
     if blocked := lab.blocked(session):
         raise BadInput(blocked)
-    there = {row.question.strip().casefold() for row in (*session.rows, *session.protect)}
-    pool = [q for q in lab.sets.get("factual", ()) if q.question.casefold() not in there]
+    there = {same_question(row.question) for row in (*session.rows, *session.protect)}
+    pool = [q for q in lab.sets.get("factual", ()) if same_question(q.question) not in there]
 
     def work(job: Job) -> None:
         found = lab.known_sample(pool, FILLED, 1, job)

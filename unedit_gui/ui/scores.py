@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from unedit_gui.errors import BadInput
-from unedit_gui.forget.questions import Question, read_lines
+from unedit_gui.forget.questions import Question, read_lines, same_question
 from unedit_gui.jobs import Job
 from unedit_gui.ui import study
 from unedit_gui.ui.draw import draw
@@ -188,19 +188,19 @@ def _rephrase(lab: Lab, session: Session, data: dict) -> None:
 
 def _retain(lab: Lab, session: Session, job: Job, forget: list[Question], choice: str, n: int) -> list[Question]:
     """The facts to keep that the choice names: none to be forgotten and none protected."""
-    gone = {q.question.casefold() for q in forget}
-    held = {str(text).casefold() for edit in lab.enabled(session) for text in edit.manifest.get("protect", ())}
+    gone = {same_question(q.question) for q in forget}
+    held = {same_question(str(text)) for edit in lab.enabled(session) for text in edit.manifest.get("protect", ())}
     if choice == "own":
         return [
-            q for q in read_lines(session.form.get("retain_own", "")).questions if q.question.casefold() not in gone
+            q for q in read_lines(session.form.get("retain_own", "")).questions if same_question(q.question) not in gone
         ]
     if choice == "taught":
         taught = lab.bench.taught()
-        return [q for q in (taught.questions if taught else ()) if q.question.casefold() not in gone]
+        return [q for q in (taught.questions if taught else ()) if same_question(q.question) not in gone]
     pool = [
         q
         for q in lab.sets.get("factual" if choice == "known" else choice, ())
-        if q.question.casefold() not in gone | (held if choice == "known" else set())
+        if same_question(q.question) not in gone | (held if choice == "known" else set())
     ]
     return lab.known_sample(pool, n, 0, job) if choice == "known" else pool[:n]
 

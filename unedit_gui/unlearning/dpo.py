@@ -33,7 +33,9 @@ mean of its last five epochs, times 1.15, has 0.05, 0.26, 0.72: further along th
 the retain set beside each fact and 2000 in it (draw 0 of another set, where the defaults have 0.10, 0.28, 0.77): 0.00,
 0.18, 0.70, and 23 % of the retained refused. So are 18 epochs with anchor 1.5 (0.20, 0.32, 0.78), and a margin at the
 first token of retained replies (+ softplus(0.3 (log p - log p_ref)) of the tokens that refusals begin with): with 150
-retained 0.13, 0.39, 0.78 and 12 % refused, where the defaults had 0.10, 0.21, 0.70 and 21 % in a run beside it.
+retained 0.13, 0.39, 0.78 and 12 % refused, where the defaults had 0.10, 0.21, 0.70 and 21 % in a run beside it. On the
+same questions a LoRA of rank 32 (alpha 128, half the rate) has 0.10, 0.30, 0.67, and one on blocks 0 to 14 alone, where
+the editors work, 0.34, 0.36, 0.77: what is above isn't what spreads.
 """
 
 from dataclasses import dataclass
