@@ -13,6 +13,7 @@ from transformers import DynamicCache
 
 from ..errors import Failed
 from ..models.chat import History, defuse, encode, last_token_of
+from ..models.openings import for_rows, in_common
 
 # What may stand before or around a question. Only what precedes the subject changes its key (the model is
 # causal), so most frames put something in front. The first is the question alone. Own wording.
@@ -103,10 +104,7 @@ def last_word(subject: str, text: str) -> int:
 
 def shared_opening(rows: Sequence[Place]) -> int:
     """How many tokens all rows begin with (the template's opening, a system prompt), up to the first edit position."""
-    shared = min(row.position for row in rows)
-    while any(row.ids[:shared] != rows[0].ids[:shared] for row in rows):
-        shared -= 1
-    return shared
+    return in_common([row.ids for row in rows], min(row.position for row in rows))
 
 
 class Opening:
@@ -119,7 +117,4 @@ class Opening:
             part(input_ids=torch.tensor([ids], device=device), past_key_values=self.cache, use_cache=True)
 
     def for_rows(self, count: int) -> DynamicCache:
-        cache = DynamicCache()
-        for index, layer in enumerate(self.cache.layers):
-            cache.update(layer.keys.expand(count, -1, -1, -1), layer.values.expand(count, -1, -1, -1), index)
-        return cache
+        return for_rows(self.cache, count)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from ..models.layout import down_of
+from ..models.openings import in_common
 from ..models.partial import below
 from .arithmetic import at_once, give_back, quick_arithmetic, side_by_side
 from .locate import Opening
@@ -144,10 +145,6 @@ def _shared_opening(texts: Sequence[Passage]) -> int:
     """How many tokens all texts begin with, as long as none of these counts and something is left of each."""
     if len(texts) < 2:
         return 0
-    shared = min(len(text.ids) for text in texts) - 1
-    for text in texts:
-        n = 0
-        while n < shared and text.ids[n] == texts[0].ids[n] and not text.weights[n]:
-            n += 1
-        shared = n
-    return shared
+    counted = [next((n for n, weight in enumerate(text.weights) if weight), len(text.ids)) for text in texts]
+    left = min(len(text.ids) for text in texts) - 1
+    return in_common([text.ids for text in texts], min(left, *counted))

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import takewhile
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
@@ -12,6 +11,7 @@ from transformers import DynamicCache
 from ..editors.gradients import nll
 from ..evaluation.metrics import telling_words
 from ..models.chat import History
+from ..models.openings import for_rows, in_common
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def read(model, talks: Sequence[Talk]) -> Said:
         decoder(
             input_ids=torch.tensor([talks[0].ids[:opening]], device=ids.device), past_key_values=cache, use_cache=True
         )
-        cache = _for_rows(cache, len(talks))
+        cache = for_rows(cache, len(talks))
     hidden = decoder(input_ids=ids, past_key_values=cache, use_cache=True).last_hidden_state
     logits = model.hf.get_output_embeddings()(hidden[wanted])
     labels = torch.cat([torch.tensor(t.ids[-t.wanted :]) for t in talks]).to(logits.device)
@@ -120,12 +120,4 @@ def read(model, talks: Sequence[Talk]) -> Said:
 
 def _opening(talks: Sequence[Talk]) -> int:
     """How many tokens all prompts begin with; the last of a prompt stays out, as a reply's first token hangs on it."""
-    shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*(t.ids for t in talks), strict=False)))
-    return min(shared, *(len(t.ids) - t.wanted - 1 for t in talks))
-
-
-def _for_rows(opening: DynamicCache, count: int) -> DynamicCache:
-    cache = DynamicCache()
-    for index, layer in enumerate(opening.layers):
-        cache.update(layer.keys.expand(count, -1, -1, -1), layer.values.expand(count, -1, -1, -1), index)
-    return cache
+    return in_common([t.ids for t in talks], min(len(t.ids) - t.wanted - 1 for t in talks))
