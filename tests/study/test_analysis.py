@@ -198,6 +198,31 @@ def test_higher_ratings_have_an_odds_ratio_above_one():
     assert up > 1.5 and up * down == pytest.approx(1.0, rel=1e-3)
 
 
+SHARED = Contrast("x", (("five", "plain"), ("ten", "plain")))
+
+
+def test_a_baseline_that_two_conditions_share_is_taken_away_once_and_whole():
+    """Each rater's (five + ten) / 2 - plain: (3 + 5) / 2 - 2 = 2, (4 + 4) / 2 - 1 = 3, (1 + 2) / 2 - 1 = 1/2."""
+    assert SHARED.conditions == ("five", "plain", "ten") and SHARED.weights == (0.5, -1.0, 0.5)
+    given = {"r1": (3, 5, 2), "r2": (4, 4, 1), "r3": (1, 2, 1)}
+    rows = [judgement(r, "i", c, v, v) for r, mine in given.items() for c, v in zip(("five", "ten", "plain"), mine)]  # noqa: B905
+    found = comparisons.planned(rows, SHARED)[1]
+    assert (found.difference.value, found.difference.n, found.left_out) == (pytest.approx(float(F(11, 6))), 3, 0)
+    assert found.p.value == pytest.approx(1 / 4)  # all three up
+
+
+@pytest.mark.parametrize("criterion", ["forgotten", "trust"])
+def test_the_odds_against_a_shared_baseline_are_those_of_the_table(criterion):
+    """Of ten each, 9, 6 and 2 are high: the mean log odds of 9 and 3/2, less that of 1/4."""
+    rows = []
+    for condition, high in (("plain", 2), ("five", 9), ("ten", 6)):
+        for place in range(10):
+            low = (3, 3) if criterion == "trust" else ()
+            rows.append(judgement(f"r{place % 5}", place, condition, *((4, 4) if place < high else low)))
+    odds = comparisons.gee(rows, SHARED, criterion)
+    assert odds.ratio.value == pytest.approx(4 * math.sqrt(13.5), rel=1e-4) and odds.ratio.low < odds.ratio.high
+
+
 def test_the_planned_contrast_is_found_among_the_conditions():
     found = self_improvement(
         {

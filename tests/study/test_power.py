@@ -5,12 +5,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tests.study.played import play
+from tests.study.played import play, protocol
 from unedit_gui.errors import BadInput
 from unedit_gui.study.cells import CRITERIA
-from unedit_gui.study.comparisons import Contrast, omnibus, over_questions, planned
+from unedit_gui.study.comparisons import Contrast, omnibus, over_questions, planned, self_improvement
 from unedit_gui.study.export import contrast_of
-from unedit_gui.study.power import Spread, beforehand, expected_level, latent, made_up, reached
+from unedit_gui.study.power import STRICTEST, Spread, beforehand, expected_level, latent, made_up, planned_for, reached
 
 PLAIN, IMPROVED = "plain", "improved"
 SPREAD = Spread()
@@ -49,6 +49,34 @@ def test_more_raters_and_larger_differences_are_found_more_often():
     assert all(one.chance.value > other.chance.value for one, other in zip(many[:2], few[:2], strict=True))
     (nothing,) = beforehand(20, 20, differences=(0.0,), runs=400)
     assert nothing.chance.value < 0.05
+
+
+def protocol_of(*kinds):
+    """12 questions; a condition for each "method targets", some of them of the same method and targets."""
+    given = [dict(zip(("method", "targets"), kind.split(), strict=True)) for kind in kinds]
+    return protocol(12, conditions=[{"name": f"number {n}", **one} for n, one in enumerate(given)])
+
+
+SHARED = ("rome self-improved", "rome self-improved", "rome vanilla")
+
+
+def test_a_baseline_that_two_conditions_share_makes_a_difference_harder_to_find_than_one_of_its_own():
+    """Var(plain) weighs whole where both share it, and half where each has one."""
+    shared = planned_for(protocol_of(*SHARED, "rome dummy"), 20)
+    own = planned_for(protocol_of(*SHARED[1:], "memit self-improved", "memit vanilla"), 20)
+    alone = planned_for(protocol_of(*SHARED[1:], "rome dummy", "rome avoidant"), 20)
+    for below, between, above in zip(alone[:2], shared[:2], own[:2], strict=True):
+        assert below.chance.value < between.chance.value < above.chance.value
+    assert [one.difference for one in planned_for(protocol_of(*SHARED), 20)] == [0.3, 0.5, 0.8]
+
+
+def test_power_is_how_often_the_planned_contrast_finds_it_also_with_a_shared_baseline():
+    contrast = self_improvement({str(n): tuple(kind.split()) for n, kind in enumerate(SHARED)})
+    half = {"0": 0.25, "1": 0.25, "2": -0.25}
+    levels = {name: {"entailment": 3 + by, "trust": 3 + by} for name, by in half.items()}
+    drawn = [planned(made_up(20, 12, levels, seed=seed), contrast, draws=10)[1] for seed in range(60)]
+    often = np.mean([one.p.value < STRICTEST for one in drawn])
+    assert often == pytest.approx(planned_for(protocol_of(*SHARED), 20)[1].chance.value, abs=0.15)
 
 
 def test_a_study_that_cannot_compare_is_refused():

@@ -55,6 +55,32 @@ def test_a_study_is_copied_while_open_and_told_about_once_it_is_closed(study, tm
     assert study("export", "mine", "--out", tmp_path / "results")[0] == 2
 
 
+def test_two_conditions_against_one_baseline_are_opened_analysed_and_exported(study, home, tmp_path):
+    kinds = {"si5": "self-improved", "si10": "self-improved", "van": "vanilla"}
+    conditions = [{"name": name, "method": "rome", "targets": kind} for name, kind in kinds.items()]
+    means = {name: {"entailment": 3.0, "trust": 3.0} for name in kinds}
+    made = play(Workbench(home).workspace.studies_dir / "shared.sqlite", 6, 6, means, conditions=conditions)
+    made.pause()
+    made.disconnect()
+    status, told, _ = study("open", "shared", "--json")
+    assert status == 0 and [one["difference"] for one in json.loads(told)["power"]] == [0.3, 0.5, 0.8]
+    assert study("close", "shared")[0] == 0
+    found = json.loads(study("analyse", "shared", "--json")[1])
+    assert found["contrast"]["pairs"] == [["si5", "van"], ["si10", "van"]]
+    assert [one["difference"]["n"] for one in found["everybody"]["planned"]] == [6, 6, 6]
+    assert study("export", "shared", "--out", tmp_path / "results")[0] == 0
+
+
+def test_a_study_whose_power_can_not_be_told_stays_a_draft(study, home, monkeypatch):
+    def no_memory(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("unedit_gui.study.power.beforehand", no_memory)
+        assert study("open", "draft")[0] == 1
+    assert Workbench(home).studies.get("draft").state == "draft"
+
+
 def test_the_power_of_a_study_is_told_before_it_is_made(study):
     found = json.loads(study("power", "--raters", "20", "--items", "20", "--json")[1])["power"]
     assert [one["difference"] for one in found] == [0.3, 0.5, 0.8]

@@ -124,9 +124,10 @@ def open_study(options: argparse.Namespace, session: Session) -> dict[str, Any]:
 
 
 def _opened(study: Study) -> dict[str, Any]:
+    invited = study.status()["invited"]
+    power = study_results.chances(study, invited if invited > 1 else USUAL)  # opening can't be undone: it comes last
     study.open()
-    told = _status(study)
-    return {**told, "power": study_results.chances(study, told["invited"] if told["invited"] > 1 else USUAL)}
+    return {**_status(study), "power": power}
 
 
 def pause(options: argparse.Namespace, session: Session) -> dict[str, Any]:

@@ -4,8 +4,9 @@ The unit is the rater: each rater's mean under each condition, from that rater's
 answers of one person count as one. A rater who lacks a mean under a condition that is compared (who found nothing
 forgotten there, say) is left out of that comparison, and its n says so.
 
-Planned: with against without self-improvement, averaged over the editors that were run both ways, on PLANNED criteria,
-adjusted together by Holm. These decide. What follows is to look for where a difference sits: Friedman over all
+Planned: with against without self-improvement, averaged over the editors that were run both ways (over the conditions
+with it, where an editor has several: they share a baseline), on PLANNED criteria, adjusted together by Holm. These
+decide. What follows is to look for where a difference sits: Friedman over all
 conditions of a criterion, Wilcoxon signed-rank over their pairs, Holm within the criterion.
 
 Pitfalls: testing over raters speaks for other raters judging *these* replies. Whether it would hold for other
@@ -42,7 +43,17 @@ class Contrast:
 
     @property
     def conditions(self) -> tuple[str, ...]:
-        return tuple(condition for pair in self.pairs for condition in pair)
+        """Each condition once, although two pairs may share one (two ways to self-improve, one baseline)."""
+        return tuple(dict.fromkeys(condition for pair in self.pairs for condition in pair))
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """What each of `conditions` counts in the mean over the pairs of with less without; their sum is 0."""
+        found = dict.fromkeys(self.conditions, 0.0)
+        for one, other in self.pairs:
+            found[one] += 1 / len(self.pairs)
+            found[other] -= 1 / len(self.pairs)
+        return tuple(found.values())
 
 
 @dataclass(frozen=True)
@@ -185,15 +196,11 @@ def gee(rows: Sequence[Row], contrast: Contrast, criterion: str) -> Odds:
                 fitted = GEE(values, dummies, raters, family=Binomial(), cov_struct=Independence()).fit(
                     cov_type="bias_reduced"
                 )
-                places = range(len(conditions))
+                weights = np.array(contrast.weights)
             else:  # the thresholds take the place of the first condition
                 fitted = OrdinalGEE(values, dummies[:, 1:], raters, cov_struct=Independence()).fit()
-                cut = len(fitted.params) - (len(conditions) - 1)
-                places = [None, *range(cut, len(fitted.params))]
-            weights = np.zeros(len(fitted.params))
-            for place, sign in zip(places, itertools.cycle((1, -1))):  # noqa: B905  (with, without, with, ...)
-                if place is not None:
-                    weights[place] = sign / len(contrast.pairs)
+                thresholds = len(fitted.params) - (len(conditions) - 1)
+                weights = np.array([0.0] * thresholds + list(contrast.weights[1:]))
             log_odds = float(weights @ fitted.params)
             error = float(np.sqrt(weights @ np.asarray(fitted.cov_params()) @ weights))
         except (ValueError, FloatingPointError, np.linalg.LinAlgError, ZeroDivisionError):
@@ -223,7 +230,7 @@ def _signed_rank(cell: Cells, contrast: Contrast, criterion: str, by: str, draws
     from scipy.stats import rankdata, wilcoxon
 
     kept, means = cell.complete(contrast.conditions)
-    differences = np.round((means[:, 0::2] - means[:, 1::2]).mean(axis=1), _NOISE)
+    differences = np.round(means @ contrast.weights, _NOISE)
     n, left_out = len(kept), len(cell.raters) - len(kept)
     difference = mean_of(differences, draws, seed)
     if difference.value is None:

@@ -91,19 +91,20 @@ def beforehand(
     differences: Sequence[float] = DIFFERENCES,
     base: float = 3.0,
     spread: Spread = Spread(),
-    pairs: int = 1,
+    weights: Sequence[float] = (1.0, -1.0),
     runs: int = RUNS,
     seed: int = 0,
 ) -> list[Power]:
     """The chance that the planned contrast finds each difference, with `raters` people judging `items` items each.
 
-    Items are dealt evenly to `conditions`; the contrast compares `pairs` pairs of them. Raises BadInput where a rater
-    doesn't see each condition once.
+    Items are dealt evenly to `conditions`; the contrast weighs some of them (`Contrast.weights`: those with a positive
+    weight are `difference` above those with a negative one). Raises BadInput where a rater doesn't see each condition
+    once.
     """
     from scipy.stats import wilcoxon
 
     per = items // conditions
-    if raters < 2 or conditions < 2 or per < 1 or 2 * pairs > conditions:
+    if raters < 2 or conditions < 2 or per < 1 or len(weights) > conditions:
         raise BadInput(
             f"{raters} raters with {items} items for {conditions} conditions: at least two raters, two conditions "
             "and an item for each condition are needed."
@@ -111,14 +112,13 @@ def beforehand(
     found = []
     for difference in differences:
         random = np.random.default_rng([seed, raters, items, conditions, round(difference * 1000)])
-        middle = [latent(base + sign * difference / 2, spread.total) for sign in (1, -1)]
+        high, low = (latent(base + sign * difference / 2, spread.total) for sign in (1, -1))
+        own = random.normal(0, spread.rater, (runs, raters, 1))
         total = np.zeros((runs, raters))
-        for _ in range(pairs):
-            own = random.normal(0, spread.rater, (runs, raters, 1))
-            means = [_rater_means(random, own, per, mu, spread) for mu in middle]
-            total += means[0] - means[1]
+        for weight in weights:
+            total += weight * _rater_means(random, own, per, high if weight > 0 else low, spread)
         with np.errstate(invalid="ignore", divide="ignore"):
-            p = wilcoxon(np.round(total / pairs, 10), axis=1, method="asymptotic", nan_policy="omit").pvalue
+            p = wilcoxon(np.round(total, 10), axis=1, method="asymptotic", nan_policy="omit").pvalue
         found.append(Power(raters, items, conditions, difference, wilson(int((p < STRICTEST).sum()), runs)))
     return found
 
@@ -129,7 +129,7 @@ def planned_for(protocol: Protocol, raters: int) -> list[Power]:
     if raters < 2 or conditions < 2 or items < conditions:
         return []
     contrast = self_improvement({c.name: (c.method, c.targets) for c in protocol.conditions})
-    return beforehand(raters, items, conditions, pairs=len(contrast.pairs) if contrast else 1)
+    return beforehand(raters, items, conditions, weights=contrast.weights if contrast else (1.0, -1.0))
 
 
 def reached(spread: float | None, raters: int, items: int, conditions: int, runs: int = 2000) -> list[Power]:
