@@ -148,7 +148,11 @@ def begin(study: Study, rater: str, now: datetime | None = None) -> None:
         lists = [row[0] for row in db.execute("SELECT DISTINCT list FROM list_items ORDER BY list")]
         chosen = design.least_filled(study.filled(db, now), lists, protocol.seed, number)
         db.execute("INSERT INTO seats VALUES (?, ?, ?, ?)", [rater, chosen, number, stamp(now)])
-        sql = "SELECT item FROM list_items WHERE list = ? ORDER BY item"
+        # By question: items are numbered as they were frozen, condition by condition.
+        sql = (
+            "SELECT l.item FROM list_items AS l JOIN items AS i ON i.id = l.item WHERE l.list = ? "
+            "ORDER BY i.question_id"
+        )
         items = [row[0] for row in db.execute(sql, [chosen])]
         checks = [row[0] for row in db.execute("SELECT id FROM items WHERE kind = 'check' ORDER BY id")]
         practice = [row[0] for row in db.execute("SELECT id FROM items WHERE kind = 'practice'")]
