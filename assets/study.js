@@ -12,12 +12,15 @@
       setTimeout(() => delete one.dataset.sent, 4000); // the network may have failed: let them try again
     });
   }
-  // A draft goes once its answer was taken, which is when another page came; and with whoever leaves this device.
+  // A draft goes once its answer was taken, which is when another page came; and with whoever leaves this device. A page
+  // that says that something did not work, or asks for the code again, came because it was not taken: the draft stays.
   const place = form ? "draft " + form.dataset.item : "";
+  const refused = document.querySelector("main[data-drafts=keep]") !== null;
   try {
     const sent = sessionStorage.getItem("sent");
-    if (sent && sent !== place) for (const name of [sent, "sent"]) sessionStorage.removeItem(name);
-    if (!form) for (const one of document.forms) one.addEventListener("submit", () => sessionStorage.clear());
+    if (refused) sessionStorage.removeItem("sent");
+    else if (sent && sent !== place) for (const name of [sent, "sent"]) sessionStorage.removeItem(name);
+    if (!form && !refused) for (const one of document.forms) one.addEventListener("submit", () => sessionStorage.clear());
   } catch { /* private mode: nothing is kept */ }
   if (!form) return;
 
@@ -28,21 +31,24 @@
 
   // ---- what was not sent yet, and the time in focus, live in this tab until they are sent
 
+  // What was only looked at is no draft: it may be changed on another device meanwhile.
   const names = ["forgotten", "entailment", "trust", "comment"];
-  let focus = 0, since = null;
+  let focus = 0, since = null, typed = document.getElementById("told") !== null;
   const read = () => { try { return JSON.parse(sessionStorage.getItem(place)) || {}; } catch { return {}; } };
   const keep = () => {
     count();
-    const draft = { focus, nonce: form.elements.nonce.value };
-    for (const name of names) draft[name] = form.elements[name].value;
+    const draft = { focus };
+    if (typed) for (const name of ["nonce", ...names]) draft[name] = form.elements[name].value;
     try { sessionStorage.setItem(place, JSON.stringify(draft)); } catch { /* private mode: then not */ }
   };
+  const change = () => { typed = true; keep(); };
   const draft = read();
-  if (draft.nonce && !document.getElementById("told")) {
-    focus = draft.focus || 0;
+  focus = draft.focus || 0;
+  if (draft.nonce && !typed) {
+    typed = true;
     form.elements.nonce.value = draft.nonce;
     for (const name of names) if (draft[name]) form.elements[name].value = draft[name];
-  } else if (draft.focus) focus = draft.focus;
+  }
 
   function count() {
     const now = performance.now(), seen = document.visibilityState === "visible" && document.hasFocus();
@@ -53,12 +59,12 @@
   for (const name of ["focus", "blur", "pagehide"]) addEventListener(name, count);
   document.addEventListener("visibilitychange", count);
   addEventListener("pagehide", () => { if (!form.dataset.sent) keep(); });
-  form.addEventListener("change", keep);
-  form.addEventListener("input", keep);
+  form.addEventListener("change", change);
+  form.addEventListener("input", change);
 
   form.addEventListener("submit", (event) => {
     if (event.defaultPrevented) return;
-    keep();
+    change();
     const note = form.querySelector(".offline");
     if (!navigator.onLine) {
       delete form.dataset.sent;

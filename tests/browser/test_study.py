@@ -8,8 +8,10 @@ import uvicorn
 from playwright.sync_api import expect
 
 from tests.study.conftest import CONDITIONS, protocol, replies
+from unedit_gui.study import taking
 from unedit_gui.study.serving import standalone
 from unedit_gui.study.store import Study
+from unedit_gui.study.taking import Given
 
 SIZES = {
     "phone": {"viewport": {"width": 375, "height": 740}, "has_touch": True, "is_mobile": True},
@@ -127,6 +129,94 @@ def test_a_participant_comes_through_by_keyboard_alone(browser, served, size):
     assert (found[3]["forgotten"], found[3]["entailment"], found[3]["trust"]) == (1, 2, 5)
     assert found[2]["forgotten"] == 0 and found[2]["comment"] == "One line\nand 1 more"
     assert all(row["focus_seconds"] is not None for row in found.values())
+
+
+def invited(study):
+    """(code, rater) of somebody who has come through the practice."""
+    code = study.invite(1)[0]
+    rater = taking.rater_of(study, code)
+    taking.consent(study, rater, study.protocol.consent_sha256)
+    taking.tell(study, rater, {"age": "25 to 34"})
+    taking.begin(study, rater)
+    taking.answer(study, rater, 0, Given(1, 1, 4), "practice")
+    return code, rater
+
+
+def typed(page):
+    for key in ("1", "4", "2"):
+        page.keyboard.press(key)
+    page.locator("#comment").fill("Half a thought")
+
+
+def sees_what_was_typed(page):
+    for place in ("forgotten-1", "entailment-4", "trust-2"):
+        expect(page.locator(f"#{place}")).to_be_checked()
+    expect(page.locator("#comment")).to_have_value("Half a thought")
+
+
+@pytest.mark.parametrize("mishap", ["paused", "another code", "no cookie"])
+def test_what_was_typed_outlives_a_page_that_says_it_was_not_stored(browser, served, mishap):
+    study, address = served
+    code, rater = invited(study)
+    context = browser.new_context(**SIZES["desk"])
+    page = context.new_page()
+    page.goto(f"{address}j/{code}")
+    typed(page)
+    if mishap == "paused":
+        study.pause()
+    elif mishap == "another code":
+        context.new_page().goto(f"{address}j/{invited(study)[0]}")
+    else:
+        context.clear_cookies()
+    page.get_by_role("button", name="Next").click()
+    says = {"paused": "Not now", "another code": "Please load again", "no cookie": "Welcome"}[mishap]
+    expect(page.locator("h1")).to_have_text(says)
+    assert taking.where(study, rater).answered == 0
+    if mishap == "paused":
+        study.open()
+        page.goto(f"{address}next")
+    elif mishap == "another code":
+        page.get_by_role("link", name="Go on").click()
+        expect(page.locator("#forgotten-1")).not_to_be_checked()  # what somebody else typed is not theirs
+        page.goto(f"{address}j/{code}")
+    else:
+        page.locator("#code").fill(code)
+        page.keyboard.press("Enter")
+    sees_what_was_typed(page)
+    page.reload()
+    page.reload()
+    sees_what_was_typed(page)
+    page.get_by_role("button", name="Next").click()
+    expect(page.locator("h1")).to_have_text("Item 2 of 5")
+    assert taking.show(study, rater, 1).given.comment == "Half a thought"
+    context.close()
+
+
+@pytest.mark.parametrize("left", ["by a link", "by sending it"])
+def test_an_item_that_was_only_looked_at_shows_what_was_changed_elsewhere_since(browser, served, left):
+    study, address = served
+    code, rater = invited(study)
+    for position in (1, 2):
+        taking.answer(study, rater, position, Given(1, 3, 3), f"first {position}")
+    context = browser.new_context(**SIZES["desk"])
+    page = context.new_page()
+    page.goto(f"{address}j/{code}")
+    expect(page.locator("h1")).to_have_text("Item 3 of 5")
+    page.goto(f"{address}item/1")
+    expect(page.locator("#entailment-3")).to_be_checked()
+    if left == "by a link":
+        page.get_by_role("link", name="Go on later").click()
+    else:
+        page.get_by_role("button", name="Next").click()
+        expect(page.locator("h1")).to_have_text("Item 2 of 5")
+    taking.answer(study, rater, 1, Given(1, 5, 3, "On the phone"), "elsewhere")
+    page.goto(f"{address}item/1")
+    expect(page.locator("#entailment-5")).to_be_checked()
+    expect(page.locator("#comment")).to_have_value("On the phone")
+    page.get_by_role("button", name="Next").click()
+    expect(page.locator("h1")).to_have_text("Item 2 of 5")
+    assert taking.show(study, rater, 1).given == Given(1, 5, 3, "On the phone")
+    context.close()
 
 
 def test_the_lab_shows_the_same_pages_and_they_lead_nowhere_else(browser, bare):
