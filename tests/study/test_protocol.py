@@ -1,8 +1,12 @@
 """The protocol: what is taken, what is refused, what its hashes cover."""
 
 import json
+from copy import deepcopy
+from datetime import date
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.study.conftest import protocol, told
 from unedit_gui.errors import BadInput
@@ -27,6 +31,49 @@ def test_it_is_read_from_a_file_with_the_questions_in_another(tmp_path):
     assert [(q.question, q.answer) for q in made.questions] == [("Who?", "asked.csv")]
 
 
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.dates()
+ANYTHING = st.recursive(
+    PLAIN,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(PLAIN.filter(lambda key: key == key), inner, max_size=3)
+    ),
+    max_leaves=4,
+)
+
+
+def every_place(value, way=()):
+    """The way to each value in a protocol, and to fields that it could have."""
+    inner = dict(value) if isinstance(value, dict) else dict(enumerate(value)) if isinstance(value, list) else {}
+    if way[:1] in [("practice",), ("checks",), ("examples",)] and isinstance(value, dict):
+        inner = dict.fromkeys(("entailment", "trust", "why")) | inner
+    for key, one in inner.items():
+        yield (*way, key)
+        yield from every_place(one, (*way, key))
+
+
+WHOLE = told(
+    conditions=["x1", {"name": "x2", "edits": ["one", "two"], "method": "rome", "targets": "vanilla"}],
+    **dict(contact="Us", order="fixed", min_seconds=1, dropout_hours=2, consent_version="1"),
+)
+
+
+@given(st.sampled_from(list(every_place(WHOLE))), ANYTHING)
+@settings(max_examples=600, deadline=None)
+def test_any_value_in_any_place_makes_a_protocol_that_can_be_stored_or_a_sentence(way, value):
+    changed = deepcopy(WHOLE)
+    place = changed
+    for key in way[:-1]:
+        place = place[key]
+    place[way[-1]] = value
+    try:
+        made = from_mapping(changed)
+    except BadInput as error:
+        assert str(error).endswith(".")
+    else:
+        assert from_json(made.to_json()) == made
+        made.to_json().encode()
+
+
 @pytest.mark.parametrize(
     "changes, said",
     [
@@ -43,6 +90,13 @@ def test_it_is_read_from_a_file_with_the_questions_in_another(tmp_path):
         ({"demographics": {"name": "required"}}, "can't be asked"),
         ({"checks": [{"question": "?", "answer": "a", "reply": "r", "forgotten": 0, "trust": 3}]}, "only where"),
         ({"min_seconds": "soon"}, "min_seconds"),
+        ({"demographics": ["age", "gender"]}, "demographics"),
+        ({"demographics": "age"}, "demographics"),
+        ({"demographics": 5}, "demographics"),
+        ({"conditions": [{"name": "x1", "edits": 5}]}, "edits of 'x1'"),
+        ({"conditions": [{"name": "x1", "edits": [5]}]}, "An edit of 'x1' is to be a text"),
+        ({"conditions": [{"name": "x1", "method": date(2024, 1, 1)}]}, "method of 'x1' is to be a text"),
+        ({"conditions": [{"name": "x1", "targets": ["vanilla"]}]}, "targets of 'x1' is to be a text"),
         ({"surprise": 1}, "no field 'surprise'"),
         ({"instructions": "We compare WISE with self-improved and others."}, "take it out"),
     ],

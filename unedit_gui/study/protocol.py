@@ -109,6 +109,10 @@ class Protocol:
         _all_different("question", [asked.question.casefold() for asked in self.questions])
         for condition in self.conditions:
             _text("A condition's name", condition.name)
+            for name in ("method", "targets"):
+                _text(f"The {name} of {condition.name[:60]!r}", getattr(condition, name), empty=True)
+            for edit in condition.edits:
+                _text(f"An edit of {condition.name[:60]!r}", edit)
         _all_different("condition", [condition.name.casefold() for condition in self.conditions])
         for worked in (*self.checks, *self.examples, *([self.practice] if self.practice else [])):
             _check_worked(worked)
@@ -208,18 +212,28 @@ def from_mapping(told: Mapping[str, Any]) -> Protocol:
 def _condition(row: Any) -> Condition:
     told = dict(_known("A condition", Condition, {"name": row} if isinstance(row, str) else row))
     edits = told.get("edits") or ()
-    told["edits"] = (edits,) if isinstance(edits, str) else tuple(map(str, edits))
-    return Condition(**told)
+    if not isinstance(edits, str | list | tuple):
+        raise BadInput(f"The edits of {str(told['name'])[:60]!r} are to be a text or a list, not {str(edits)[:60]!r}.")
+    told["edits"] = (edits,) if isinstance(edits, str) else tuple(edits)
+    return Condition(**{name: value for name, value in told.items() if value is not None or name == "name"})
 
 
 def _demographics(told: Any) -> tuple[tuple[str, bool], ...]:
     """{"age": "required", "gender": "optional"}, or the pairs that `to_json` writes."""
+    if isinstance(told, list | tuple) and all(_is_pair(one) for one in told):
+        return tuple((field, must) for field, must in told)
     if not isinstance(told, Mapping):
-        return tuple((str(field), bool(must)) for field, must in told)
+        raise BadInput(
+            f"demographics is {str(told)[:60]!r}; write each field with required or optional: `age: required`."
+        )
     for field, how in told.items():
         if how not in ("required", "optional"):
             raise BadInput(f"demographics: {field} is {how!r}; write required or optional.")
     return tuple((str(field), how == "required") for field, how in told.items())
+
+
+def _is_pair(one: Any) -> bool:
+    return isinstance(one, list | tuple) and [type(value) for value in one] == [str, bool]
 
 
 def _rows(told: Mapping[str, Any], name: str) -> list[Any]:
