@@ -92,6 +92,20 @@ def test_a_stranger_takes_part_in_the_example_after_one_command(tmp_path):
     assert len(list((tmp_path / "home" / "studies").glob("*.sqlite"))) == 1
 
 
+@pytest.mark.parametrize("wrong", [("--raters", "0"), ("--kills", "101"), ("--pause", "soon"), ("--effect", "x=1,1,1")])
+def test_a_simulation_that_can_not_be_leaves_no_study_behind(study, wrong):
+    study("create", "ex", "--example", "--open")
+    status, _, complaint = study("simulate", "ex", *wrong)
+    assert status == 2 and complaint.count("\n") == 1
+    assert [one["name"] for one in study("list")[1]["studies"]] == ["ex"]
+
+
+def test_a_study_that_has_no_replies_yet_can_not_be_made_open(study, tmp_path):
+    status, _, complaint = study("create", "trial", "--protocol", tmp_path / "protocol.yaml", "--open")
+    assert status == 2 and "study freeze" in complaint and "study open" in complaint
+    assert study("list")[1]["studies"] == []
+
+
 def test_links_lead_where_serve_listens_unless_told_otherwise(study):
     study("create", "demo", "--example", "--open")
     (one,) = study("invite", "demo")[1]["invitations"]

@@ -45,7 +45,7 @@ def add(subparsers: Any, common: Callable[[], argparse.ArgumentParser], kind: ty
     one = action("create", create, show_status, "make a study from a protocol")
     one.add_argument("--protocol", metavar="FILE", help="YAML or JSON; data/example_study.yaml shows every field")
     one.add_argument("--example", action="store_true", help="the example, with its frozen replies")
-    one.add_argument("--open", action="store_true", help="open it at once")
+    one.add_argument("--open", action="store_true", help="with --example: open it at once")
     one.add_argument("--replace", action="store_true", help="put a draft of that name into the trash first")
     one = action("freeze", freeze, show_status, "write or import the replies, once")
     one.add_argument("--replies", metavar="FILE", help="CSV with question, condition, reply (default: by the edits)")
@@ -93,6 +93,10 @@ def create(options: argparse.Namespace, session: Session) -> dict[str, Any]:
 
     if bool(options.protocol) == options.example:
         raise BadInput("Give either --protocol FILE or --example.")
+    if options.open and not options.example:
+        raise BadInput(
+            "--open goes with --example, whose replies are frozen; without it run `study freeze`, then `study open`."
+        )
     studies = session.bench.studies
     if options.example:
         study = studies.example(options.name)
@@ -241,8 +245,10 @@ def show_serve(result: dict[str, Any]) -> str:
 def simulate(options: argparse.Namespace, session: Session) -> dict[str, Any]:
     """Let artificial raters take part over HTTP, in a copy of the study, and compare what they sent with what is
     stored."""
-    from ..study.simulate import Effect, run
+    from ..study.simulate import Effect, check_size, run
 
+    pause = _pause(options.pause)
+    check_size(options.raters, options.kills)
     study = session.bench.studies.get(options.name)
     names = [condition.name for condition in study.protocol.conditions]
     effects = {}
@@ -259,7 +265,7 @@ def simulate(options: argparse.Namespace, session: Session) -> dict[str, Any]:
         session.bench.workspace.home,
         raters=options.raters,
         seed=options.seed,
-        pause=_pause(options.pause),
+        pause=pause,
         kills=options.kills,
         effects=effects,
         job=job,

@@ -216,6 +216,12 @@ class Server:
         self._process.wait()
 
 
+def check_size(raters: int, kills: int) -> None:
+    """BadInput for what `run` would refuse, to be asked before a study is copied for it."""
+    if not 1 <= raters <= 1000 or not 0 <= kills <= 100:
+        raise BadInput("Give 1 to 1000 raters, and at most 100 kills.")
+
+
 def run(
     study: Study,
     home: Path,
@@ -232,8 +238,7 @@ def run(
     Returns counts (`sent`, `stored`, `lost`, `twice`, `different`, over items and attention checks), `retries`, and the
     milliseconds of pages and answers as the raters saw them, retries left out.
     """
-    if not 1 <= raters <= 1000 or not 0 <= kills <= 100:
-        raise BadInput("Give 1 to 1000 raters, and at most 100 kills.")
+    check_size(raters, kills)
     job, tally, stop = job or Job("simulate"), Tally(), threading.Event()
     people = [
         Rater(study, code, number, seed, effects or {}, pause, tally)
