@@ -169,6 +169,15 @@ def test_answers_come_back_with_all_that_belongs_to_them(study):
     assert all(row["shown_at"] <= row["submitted_at"] and "fast" in row["flags"] for row in rows)
 
 
+def test_the_practice_is_neither_a_judgement_nor_flagged_and_a_failed_check_is_flagged(study):
+    rater = seated(study)
+    taking.show(study, rater, 0)
+    taking.answer(study, rater, 0, Given(0), "quick")
+    assert (study.status()["judgements"], study.status()["flagged"]) == (0, 0)
+    answered(study)
+    assert (study.status()["judgements"], study.status()["flagged"]) == (4, 5)
+
+
 def test_a_changed_answer_is_a_revision_and_both_are_kept(study):
     rater = answered(study, 1)
     taking.answer(study, rater, 1, Given(0), "again")

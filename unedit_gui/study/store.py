@@ -293,7 +293,9 @@ class Study:
                 "dropped_out": sum(not row["finished"] and row["last"] < since for row in seats),
                 "withdrawn": count("SELECT count(*) FROM tombstones"),
                 "judgements": sum(not row["practice"] and not row["attention_check"] for row in rows),
-                "flagged": sum("fast" in row["flags"] or "failed_check" in row["flags"] for row in rows),
+                "flagged": sum(
+                    not row["practice"] and ("fast" in row["flags"] or "failed_check" in row["flags"]) for row in rows
+                ),
                 "lists": [{"list": name, "raters": filled.get(name, 0)} for name in lists],
             }
 
