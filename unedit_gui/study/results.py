@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Any
 
@@ -99,8 +98,3 @@ def _seconds(first: str, second: str) -> float:
 def demographics(db: Database) -> list[dict[str, Any]]:
     """What participants told about themselves: `rater`, `field`, `value` (None: rather not said)."""
     return list(db.query("SELECT rater, field, value FROM latest_demographics ORDER BY rater, field"))
-
-
-def protocol(db: Database) -> dict[str, Any]:
-    """The protocol as it was stored."""
-    return json.loads(db.execute("SELECT protocol FROM study").fetchone()[0])
