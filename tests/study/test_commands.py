@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -90,6 +91,21 @@ def test_a_stranger_takes_part_in_the_example_after_one_command(tmp_path):
             finally:
                 server.terminate()
     assert len(list((tmp_path / "home" / "studies").glob("*.sqlite"))) == 1
+
+
+@pytest.mark.parametrize("form, told", [((), "Ended.\n"), (("--json",), {"served": True})])
+def test_serving_ends_with_the_interrupt_that_it_asks_for(tmp_path, form, told):
+    command = [sys.executable, "-m", "unedit_gui", "study", "serve", "--port", "0", "--home", tmp_path / "home", *form]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            address = re.search(r"http://\S+", server.stderr.readline())[0]
+            assert "Welcome" in urllib.request.urlopen(address).read().decode()
+            server.send_signal(signal.SIGINT)
+            out, complaint = server.communicate(timeout=60)
+        finally:
+            server.kill()
+    assert (json.loads(out) if form else out) == told
+    assert server.returncode == 0 and complaint == ""
 
 
 @pytest.mark.parametrize("wrong", [("--raters", "0"), ("--kills", "101"), ("--pause", "soon"), ("--effect", "x=1,1,1")])

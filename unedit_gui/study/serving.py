@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import uvicorn
 from starlette.applications import Starlette
@@ -69,4 +70,5 @@ def serve(
             timeout_keep_alive=60,  # longer than people read an item
         )
         opened(f"http://{shown}:{listener.getsockname()[1]}{root_path}{MOUNT}/")
-        uvicorn.Server(config).run(sockets=[listener])
+        with suppress(KeyboardInterrupt):  # uvicorn ends in order, and then raises what ended it once more
+            uvicorn.Server(config).run(sockets=[listener])
