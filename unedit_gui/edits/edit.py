@@ -14,7 +14,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -31,6 +31,7 @@ LORA = "lora"
 WEIGHTS = (LOW_RANK, LORA)  # kinds that are changes of weights, at work at every token
 _KINDS = {LORA: lora, CODEBOOK: codebook, SIDE_MEMORY: side_memory, DEMONSTRATIONS: demonstrations}
 _MANIFEST, _PAYLOAD = "manifest.json", "payload.safetensors"
+BELOW = "on"  # the folder, inside an edit's, of the edits that it was made on top of
 _ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -162,8 +163,9 @@ class Edit:
         return f"{count} merged into {len(self.groups) + alone}"
 
 
-def save(edit: Edit, folder: Path) -> Path:
-    """Write an edit as a folder (manifest.json, payload.safetensors), whole or not at all.
+def save(edit: Edit, folder: Path, on: Sequence[Edit] = ()) -> Path:
+    """Write an edit as a folder (manifest.json, payload.safetensors), with copies of the edits that it is `on`, whole
+    or not at all.
 
     Raises:
         BadInput: the folder exists and is not an empty one.
@@ -174,12 +176,13 @@ def save(edit: Edit, folder: Path) -> Path:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise BadInput(f"{folder} exists already and is not an empty folder; choose another one.")
         shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        (part / _PAYLOAD).write_bytes(save_tensors(edit.tensors))
-        (part / _MANIFEST).write_text(_document(edit), "utf-8")
+        for one, place in ((edit, part), *((earlier, part / BELOW / earlier.id) for earlier in on)):
+            place.mkdir(parents=True)
+            (place / _PAYLOAD).write_bytes(save_tensors(one.tensors))
+            (place / _MANIFEST).write_text(_document(one), "utf-8")
         if folder.exists():  # may be the one that somebody stands in: fill it, the manifest last
-            (part / _PAYLOAD).rename(folder / _PAYLOAD)
-            (part / _MANIFEST).rename(folder / _MANIFEST)
+            for name in (*([BELOW] if on else []), _PAYLOAD, _MANIFEST):
+                (part / name).rename(folder / name)
         else:
             part.rename(folder)
     except OSError as error:

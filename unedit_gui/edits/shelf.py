@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadInput
 from . import parcel
-from .edit import Edit, load_edit, rename, save
+from .edit import BELOW, Edit, load_edit, rename, save
 
 if TYPE_CHECKING:
     from ..models.loading import LoadedModel
     from ..workspace import Workspace
 
 READY_MADE = Path(__file__).resolve().parents[2] / "data" / "edits"
-_BELOW = "on"  # the folder, inside an edit's, of the edits that it was made on top of
 
 
 def ready_made() -> dict[str, Edit]:
@@ -36,16 +35,17 @@ class Shelf:
         """Write an edit to `folder` (new or empty) or onto the shelf, with copies of the edits that it is
         `on`.
 
-        One that is on the shelf already stays there. Returns the folder; BadInput if that is not empty.
+        One that is on the shelf already stays there, and gets what it lacks of those copies. Returns the folder;
+        BadInput if that is not empty.
         """
-        if folder is None:
-            found = self.folder_of(edit)
-            if found is not None:
-                return found
-            folder = self._workspace.edits_dir / edit.id
-        save(edit, folder)
-        for earlier in on:
-            save(earlier, folder / _BELOW / earlier.id)
+        found = self.folder_of(edit) if folder is None else None
+        if found is not None:
+            for earlier in on:
+                if not (found / BELOW / earlier.id).is_dir():
+                    save(earlier, found / BELOW / earlier.id)
+            return found
+        folder = folder or self._workspace.edits_dir / edit.id
+        save(edit, folder, on)
         return folder
 
     def all(self) -> list[tuple[Edit, Path]]:
@@ -81,12 +81,18 @@ class Shelf:
         path = path or self.folder_of(edit)
         found = []
         for id in edit.manifest.get("on", ()):
-            places = [path / _BELOW / id] if path is not None else []
+            places = [path / BELOW / id] if path is not None else []
             places += [self._workspace.edits_dir / id]
             place = next((place for place in places if place.is_dir()), None)
             if place is None:
                 raise BadInput(f"{edit.name} was made on top of the edit {id}, which can't be found; make it again.")
-            found.append(load_edit(place, model))
+            earlier = load_edit(place, model)
+            if earlier.id != id:
+                raise BadInput(
+                    f"{edit.name} was made on top of the edit {id}, and {place} holds another one ({earlier.id}); "
+                    "copy the edit again, or make it again."
+                )
+            found.append(earlier)
         return tuple(found)
 
     def add(self, stack: tuple[Edit, ...]) -> Edit:
