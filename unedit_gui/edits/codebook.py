@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
+from .fields import is_whole
 from .trace import Seat, Trace
 
 _PARTS = ("keys", "values", "radii")
@@ -75,12 +76,12 @@ def misfit(edit, model) -> str:
         return "keys, values and radii"
     keys, values, radii = (edit.tensors[f"{module}.{part}"] for part in _PARTS)
     entries = edit.manifest.get("entries")
-    facts = range(len(edit.requests))
-    if not (
-        isinstance(entries, list)
-        and len(entries) > 0
-        and all(isinstance(e, dict) and e.get("facts") and all(f in facts for f in e["facts"]) for e in entries)
-    ):
+
+    def facts(entry) -> bool:
+        named = entry.get("facts") if isinstance(entry, dict) else None
+        return isinstance(named, list) and named != [] and all(is_whole(f) and f < len(edit.requests) for f in named)
+
+    if not (isinstance(entries, list) and entries and all(map(facts, entries))):
         return "entries"
     n = len(entries)
     if keys.shape != (n, layout.d_mlp) or values.shape != (n, layout.d_model) or radii.shape != (n,):

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 
 from ..models.chat import History
 from ..models.placement import read
+from .fields import are, is_number, is_whole
 from .trace import Trace
 
 KINDS = ("copy", "update", "retain")
@@ -104,20 +105,20 @@ def misfit(edit, model) -> str:
         isinstance(one, dict)
         and all(isinstance(one.get(name), str) and one[name].strip() for name in text)
         and one["kind"] in KINDS
-        and isinstance(one.get("gives"), list)
+        and are(one.get("gives"), str)
         for one in stock
     ):
         return "demonstrations"
-    if not isinstance(hparams, dict) or not all(
-        isinstance(hparams.get(n), int | float) for n in ("k", "retain", "near")
+    if not isinstance(hparams, dict) or not (
+        all(is_whole(hparams.get(n)) for n in ("k", "retain")) and is_number(hparams.get("near"))
     ):
         return "hparams"
     shapes = {name: tuple(tensor.shape) for name, tensor in edit.tensors.items()}
     d_model = model.layout.d_model
-    listed = edit.tensors.get("tokens", torch.empty(0)).shape
+    listed = edit.tensors.get("tokens", torch.empty(0)).numel()
     apart = (*edit.tensors.get("apart", torch.empty(0)).shape[:1], d_model)
     wanted = {"likeness": (len(stock), d_model), "apart": apart, "middle": (d_model,)}
-    if shapes != {**wanted, "tokens": listed, "weights": listed}:
+    if shapes != {**wanted, "tokens": (listed,), "weights": (listed,)}:
         return "likeness"
     return "" if all(torch.isfinite(t).all() for t in edit.tensors.values()) else "likeness, not finite"
 

@@ -23,7 +23,9 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from ..errors import BadInput
+from ..models.layout import projections
 from . import codebook, demonstrations, lora, side_memory
+from .fields import are
 
 FORMAT = 1
 LOW_RANK, CODEBOOK, SIDE_MEMORY, DEMONSTRATIONS = "low-rank", "codebook", "side-memory", "demonstrations"
@@ -203,6 +205,7 @@ def load_edit(folder: Path, model=None) -> Edit:
         raise BadInput(f"{folder} holds no edit ({_MANIFEST} is missing); give a folder that `edit --out` wrote.")
     try:
         document = json.loads((folder / _MANIFEST).read_text("utf-8"))
+        json.dumps(document, ensure_ascii=False).encode()  # half characters (surrogates) could never be written again
         claimed, about = document.pop("id"), document.pop("about", {})
         if document.get("format") != FORMAT:
             raise BadInput(f"{folder} has format {document.get('format')!r}; this version reads format {FORMAT}.")
@@ -211,7 +214,7 @@ def load_edit(folder: Path, model=None) -> Edit:
             raise BadInput(f"The manifest of {folder} has no usable {wrong!r}; the file is damaged or not an edit's.")
     except KeyError as error:
         raise BadInput(f"The manifest of {folder} has no {error}; the file is damaged or not an edit's.") from error
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(f"The manifest of {folder} can't be read; the file is damaged or not an edit's.") from error
     try:
         tensors = dict(sorted(load_tensors((folder / _PAYLOAD).read_bytes()).items()))
@@ -227,19 +230,15 @@ def load_edit(folder: Path, model=None) -> Edit:
         )
     if model is not None:
         _check_fit(edit, model)
-        return edit
     try:
         edit.summary()
-    except Exception as error:  # a manifest that lacks what its kind has: `_check_fit` would have told
+    except Exception as error:  # a manifest that lacks what its kind has
         raise BadInput(f"The manifest of {folder} lacks what an edit of its kind has; make it again.") from error
     return edit
 
 
 def _malformed(document: dict) -> str:
     """The name of a field that no edit could have; "" where all can be read. An upload may hold anything."""
-
-    def are(values, kind: type) -> bool:
-        return isinstance(values, list) and all(type(value) is kind for value in values)
 
     def facts(values) -> bool:
         texts = ("question", "answer", "subject", "target_new")
@@ -254,7 +253,7 @@ def _malformed(document: dict) -> str:
         "on": lambda value: are(value, str) and all(_ID.fullmatch(id) for id in value),
         "layers": lambda value: are(value, int),
         "hparams": lambda value: isinstance(value, dict),
-        **{name: lambda value: are(value, str) for name in ("protect", "neighbours")},
+        **{name: lambda value: are(value, str) for name in ("protect", "neighbours", "retain")},
     }
     return next((name for name, check in good.items() if name in document and not check(document[name])), "")
 
@@ -270,27 +269,25 @@ def _readable(about) -> dict:
 
 def _check_fit(edit: Edit, model) -> None:
     """Refuse a payload that can't be run on this model: an id is a checksum, not a signature."""
-    if edit.kind == LOW_RANK:
-        wrong = _misfit(edit, model)
-    elif edit.kind in _KINDS:
-        wrong = _KINDS[edit.kind].misfit(edit, model)
-    else:
+    if edit.kind != LOW_RANK and edit.kind not in _KINDS:
         raise BadInput(f"{edit.name} is of the kind {edit.kind!r}, which this version can't run.")
-    if wrong:
+    odd = [name for name, t in edit.tensors.items() if t.dtype != torch.float32 and not name.endswith(".support")]
+    misfit = _misfit if edit.kind == LOW_RANK else _KINDS[edit.kind].misfit
+    if wrong := odd[0] if odd else misfit(edit, model):
         raise BadInput(f"{edit.name} doesn't fit the model ({wrong}); make the edit again.")
 
 
 def _misfit(edit: Edit, model) -> str:
     """The name of a delta that can't be added to this model's projections; "" where all can."""
-    weights = model.hf.state_dict()
+    known = set(projections(model.hf, model.layout))
     for name, tensor in edit.tensors.items():
         module, _, side = name.rpartition(".")
-        if not tensor.is_floating_point() or not tensor.isfinite().all():
+        if module not in known or side not in ("left", "right") or not torch.isfinite(tensor).all():
             return name
+        shape = model.hf.get_submodule(module).weight.shape
+        d_out, d_in = shape[::-1] if model.layout.transposed else shape
         left, right = (edit.tensors.get(f"{module}.{s}", torch.empty(0)) for s in ("left", "right"))
-        shape = tuple(weights.get(f"{module}.weight", torch.empty(0)).shape)
-        wanted = shape[::-1] if model.layout.transposed else shape
-        if side not in ("left", "right") or left.shape[1:] != right.shape[1:] or (len(left), len(right)) != wanted:
+        if left.ndim != 2 or left.shape != (d_out, left.shape[1]) or right.shape != (d_in, left.shape[1]):
             return name
     return ""
 
@@ -316,6 +313,6 @@ def _hash(manifest: dict, tensors: dict[str, torch.Tensor]) -> str:
 
 
 def _ranges(layers: list[int]) -> str:
-    if len(layers) > 1 and layers == list(range(layers[0], layers[-1] + 1)):
+    if len(layers) > 1 and layers == list(range(layers[0], layers[0] + len(layers))):
         return f"{layers[0]}-{layers[-1]}"
     return ", ".join(map(str, layers))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import torch
 
 from ..models.layout import projections
+from .fields import is_number
 
 
 def deltas(edit) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
@@ -24,8 +25,7 @@ def deltas(edit) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
 
 def misfit(edit, model) -> str:
     """What of the payload doesn't fit the model, by name; "" where all does."""
-    scaling = edit.manifest.get("scaling")
-    if not isinstance(scaling, int | float) or isinstance(scaling, bool):
+    if not is_number(edit.manifest.get("scaling")):
         return "scaling"
     known = set(projections(model.hf, model.layout))
     for name, tensor in edit.tensors.items():
@@ -50,7 +50,7 @@ def caution(edit) -> str:
     """A sentence where training broke the model; "" where it did not."""
     held = edit.manifest.get("held")
     figures = [held.get(name) for name in ("before", "after", "limit")] if isinstance(held, dict) else [None]
-    if not all(isinstance(value, int | float) for value in figures):
+    if not all(map(is_number, figures)):
         return ""
     before, after, limit = figures
     if after <= before + limit:

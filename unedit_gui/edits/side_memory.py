@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy
 import torch
 
+from .fields import is_number, is_whole
 from .trace import Seat, Trace
 
 _ASTRAY = 0.05  # a greater share of other questions in the side memory is worth a warning
@@ -100,9 +101,11 @@ def misfit(edit, model) -> str:
     if int(numpy.unpackbits(support.numpy(), count=entries).sum()) != len(values) or not torch.isfinite(values).all():
         return module
     threshold, power = edit.manifest.get("threshold"), edit.manifest.get("power", 1)
-    if not (isinstance(power, int | float) and 1 <= power <= 8):
+    if not (is_number(power) and 1 <= power <= 8):
         return "power"
-    return "" if isinstance(threshold, int | float) and threshold >= 0 else "threshold"
+    if not is_whole(edit.manifest.get("shards", 1), 1):
+        return "shards"
+    return "" if is_number(threshold) and threshold >= 0 else "threshold"
 
 
 def describe(edit) -> list[str]:
@@ -133,7 +136,7 @@ def _missed(edit) -> str:
 
 def _astray(edit) -> str:
     astray = edit.manifest.get("astray")
-    if not isinstance(astray, int | float) or astray <= _ASTRAY:
+    if not is_number(astray) or astray <= _ASTRAY:
         return ""
     return (
         f"The route can't tell what is to be forgotten from other questions well: {astray:.0%} of the known questions "
