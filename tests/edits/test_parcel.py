@@ -90,6 +90,20 @@ def test_a_cut_file_and_a_damaged_one_are_refused(model, edit):
             unpack(bad, "mine.zip", model)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_file_packed_in_another_way_than_zip_files_are_is_refused_with_the_reason(model, edit, method, damaged):
+    content = zipped(files_of(pack((edit,))), method)
+    at = len("manifest.json") + 30 + 40  # inside the first file
+    content = content[:at] + bytes(40) + content[at + 40 :] if damaged else content
+    with pytest.raises(BadInput, match="mine.zip is packed in a way .* deflate"):
+        unpack(content, "mine.zip", model)
+
+
+def test_a_file_that_is_not_packed_at_all_is_read(model, edit):
+    assert unpack(zipped(files_of(pack((edit,))), zipfile.ZIP_STORED), "mine.zip", model) == (edit,)
+
+
 def test_a_small_file_that_unpacks_to_much_is_refused(model, edit, monkeypatch):
     monkeypatch.setattr(parcel, "LARGEST", 100_000)
     bomb = zipped({**files_of(pack((edit,))), "payload.safetensors": bytes(10_000_000)})

@@ -20,6 +20,7 @@ LARGEST = 256 * 2**20  # bytes of all files together, unpacked
 MOST = 200  # files
 _NAMES = ("manifest.json", "payload.safetensors")
 _NAME = re.compile(r"(?:on/[0-9a-f]{16}/)?(?:manifest\.json|payload\.safetensors)")
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others have errors of their own, and unpack to more
 _CHUNK = 2**20
 
 
@@ -80,6 +81,8 @@ def _edit_files(archive: zipfile.ZipFile, name: str) -> dict[str, str]:
     found = {path.removeprefix(top): path for path in names if _NAME.fullmatch(path.removeprefix(top))}
     if "manifest.json" not in found:
         raise BadInput(f"{name} holds no edit (manifest.json is missing); send the zip file that the page offers.")
+    if any(archive.getinfo(stored).compress_type not in _PACKED for stored in found.values()):
+        raise BadInput(f"{name} is packed in a way that is not read here; zip the edit's folder anew, with deflate.")
     return found
 
 
