@@ -8,10 +8,14 @@ from dataclasses import replace
 import pytest
 import torch
 from accelerate import dispatch_model
+from torch._subclasses import FakeTensorMode
 
 from tests.editors.conftest import REQUESTS
+from tests.edits.test_foreign import KINDS, parts_of
 from tests.models.tiny import bytes_tokenizer, listen, tiny_llama
-from unedit_gui.editors import hparams_from
+from unedit_gui.editors import hparams_from, memit, rome
+from unedit_gui.editors.spread import applied
+from unedit_gui.edits.edit import Edit
 from unedit_gui.edits.prompts import prompt_for
 from unedit_gui.edits.variants import Variants
 from unedit_gui.errors import Failed
@@ -133,3 +137,65 @@ def test_what_does_not_fit_is_left_on_disk_when_it_is_loaded(whole, tmp_path, mo
 def test_what_needs_all_of_it_says_so(halved, tmp_path):
     with pytest.raises(Failed, match="partly kept outside its device; training needs all of it"):
         METHODS["ga"].edit(halved, REQUESTS, hparams_from("ga", halved, {}), Job("edit"), workspace=Workspace(tmp_path))
+
+
+# Several GPUs: a layer lies on another one than the model's inputs. In this mode tensors have no numbers, but those of
+# two devices are refused as they are there.
+
+HERE, THERE = "cpu", "meta"
+
+
+@pytest.fixture
+def gpus():
+    with FakeTensorMode():
+        yield
+
+
+def empty(*shape, device=THERE, dtype=torch.float32):
+    return torch.empty(*shape, device=device, dtype=dtype)
+
+
+@pytest.mark.parametrize("kind", KINDS[:4])
+def test_a_row_s_change_is_made_where_its_layer_lies(whole, kind):
+    manifest, tensors = parts_of(whole, kind)
+    edit, name, layout = Edit.make(manifest, tensors, {}), whole.layout.down_name(1), whole.layout
+    with Variants(whole, [(), (edit,)]) as variants:
+        prompts = [prompt_for(whole, [{"role": "user", "content": "Who?"}], stack) for stack in ((), (edit,))]
+        generate(whole, prompts, variants=variants, max_new_tokens=1)  # here is decided what is to be decided
+        variants.select([0, 1])
+        down = whole.hf.get_submodule(name)
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            x, output = empty(2, 1, layout.d_mlp), empty(2, 1, layout.d_model)
+            for hook in down._forward_hooks.values():
+                output = hook(down, (x,), output)
+            assert str(output.device) == THERE and output.shape == (2, 1, layout.d_model)
+
+
+@pytest.mark.parametrize("kind", ["low-rank", "lora"])
+def test_the_ground_of_a_further_edit_is_laid_where_its_layer_lies(whole, kind):
+    manifest, tensors = parts_of(whole, kind)
+    name, layout = whole.layout.down_name(1), whole.layout
+    with Variants.everywhere(whole, (Edit.make(manifest, tensors, {}),)):
+        down = whole.hf.get_submodule(name)
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            x, output = empty(2, 1, layout.d_mlp), empty(2, 1, layout.d_model)
+            (hook,) = down._forward_hooks.values()
+            assert str(hook(down, (x,), output).device) == THERE
+
+
+@pytest.mark.parametrize("keys", [3, 60])
+def test_equations_are_solved_where_the_keys_of_a_layer_lie(gpus, keys):
+    exact, size = torch.float64, 48
+    K, S, C = empty(size, keys), empty(2, keys, dtype=exact), empty(size, size, device=HERE, dtype=exact)
+    assert str(memit.solve_layer(K, S, C, 1.0).device) == THERE
+    v = empty(32, 1, dtype=exact)
+    assert {str(f.device) for f in rome.solve_layer(empty(size, dtype=exact), v, v, C)} == {THERE}
+
+
+def test_layers_solved_so_far_are_applied_where_each_lies(whole):
+    layout, down = whole.layout, whole.hf.get_submodule(whole.layout.down_name(1))
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        factors = {1: (empty(layout.d_model, 2, device=HERE), empty(layout.d_mlp, 2, device=HERE))}
+        with applied(whole, factors):
+            (hook,) = down._forward_hooks.values()
+            assert str(hook(down, (empty(2, 1, layout.d_mlp),), empty(2, 1, layout.d_model)).device) == THERE

@@ -128,7 +128,7 @@ def edit(
     last = hparams.layers[-1]
 
     def solve_one(layer: int, K: torch.Tensor, S: torch.Tensor):
-        V = free.pop(layer)
+        V = free.pop(layer).to(K.device)
         own = K[:, : len(requests)]  # behind them are the subjects' in other wordings, of which nothing is protected
         return solve_layer(K, S, V, penalty(own, V, hparams.l2), K_p.get(layer))
 

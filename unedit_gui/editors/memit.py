@@ -167,7 +167,7 @@ def edit(
 
 def solve_layer(K: torch.Tensor, S: torch.Tensor, C: torch.Tensor, lam: float) -> torch.Tensor:
     """X (d_mlp, g) above for K (d_mlp, n) and S (g, n), which may be sparse; in float64."""
-    C = C.double()
+    C = C.to(K.device, torch.float64)
     floor = 1e-6 * C.diagonal().mean()
     A = lam * (C + floor * torch.eye(len(C), dtype=C.dtype, device=C.device))
     if K.shape[1] > len(K):

@@ -130,7 +130,7 @@ def solve_layer(
     Keys of merged questions are columns of k (d_mlp, n), with v* - v the same for all: then k_i . u is 1 for each of
     them, with u = C^-1 k (k^T C^-1 k)^-1 1, the smallest such u as C measures it.
     """
-    C, k = C.double().clone(), k.double().reshape(len(k), -1)
+    C, k = C.to(k.device).double().clone(), k.double().reshape(len(k), -1)
     C.diagonal().add_(1e-6 * C.diagonal().mean())
     C_k = torch.linalg.solve(C, k)
     u = C_k @ torch.linalg.solve(k.T @ C_k, torch.ones(k.shape[1], 1, dtype=k.dtype, device=k.device))

@@ -95,7 +95,8 @@ def applied(model, factors: dict[int, tuple[torch.Tensor, torch.Tensor]]):
         module = down_of(model.hf, model.layout, layer)
 
         def add(_m, args, output, left=left, right=right):
-            return output + ((args[0].float() @ right.float()) @ left.float().T).to(output.dtype)
+            x = args[0].float()
+            return output + ((x @ right.to(x)) @ left.to(x).T).to(output.dtype)
 
         handles.append(module.register_forward_hook(add))
     try:

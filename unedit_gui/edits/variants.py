@@ -126,11 +126,13 @@ class Variants:
         def change(_module, args, output: torch.Tensor) -> torch.Tensor:
             x = args[0]
             if self._batch is None:
-                ((left, right),) = (f[name] for f in self._factors.values())
+                (factors,) = self._factors.values()
+                left, right = (f.to(x.device) for f in factors[name])
                 return output + ((x.to(left.dtype) @ right) @ left.T).to(output.dtype)
             if x.shape[0] != self._batch:
                 raise RuntimeError(f"batch of {x.shape[0]} rows, but select() named {self._batch}")
             for stack, places, seats in self._places:
+                places = places.to(x.device)  # of a model on several GPUs each layer lies on its own
                 if name in self._factors[stack]:
                     left, right = (f.to(x.device) for f in self._factors[stack][name])
                     rows = x.index_select(0, places).to(left.dtype)
