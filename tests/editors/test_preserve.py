@@ -1,5 +1,9 @@
 """What C is the sum over: the text that counts, what is to be forgotten left out, and each model's kept on disk."""
 
+import copy
+import dataclasses
+from datetime import datetime, timedelta
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -23,6 +27,7 @@ from unedit_gui.editors.statistics import Passage, second_moments
 from unedit_gui.errors import BadInput
 from unedit_gui.forget.questions import Question
 from unedit_gui.jobs import Job, Stopped
+from unedit_gui.models.chat import chat_format
 from unedit_gui.workspace import Workspace
 
 QUESTIONS = (
@@ -273,6 +278,36 @@ def test_another_model_or_another_text_has_its_own(small, own, shipped, tmp_path
     assert read_again(stages)
     texts = preserve._passages(small, QUESTIONS[:1], REPLIES, 1, len(REPLIES))
     assert_close(changed[1], expected(small, texts))
+
+
+def test_another_template_or_precision_of_the_same_weights_has_its_own(small, own, shipped):
+    """The moments are sums over the template's tokens, too, and the fingerprint knows of neither."""
+    first, _ = stages_of(small, own, [1])
+    tokenizer = bytes_tokenizer(CHATML.replace("<|im_start|>{{ m['role'] }}", "<|im_start|>Here is {{ m['role'] }}:"))
+    other = dataclasses.replace(small, tokenizer=tokenizer, format=chat_format(tokenizer))
+    found, stages = stages_of(other, own, [1])
+    assert read_again(stages)
+    assert_close(found[1], expected(other, shipped_passages(other)))
+    half = dataclasses.replace(small, hf=copy.deepcopy(small.hf).bfloat16())
+    assert read_again(stages_of(half, own, [1])[1]) and len(files_of(own)) == 3
+    again, stages = stages_of(small, own, [1])
+    assert not read_again(stages) and torch.equal(again[1], first[1])
+
+
+def test_a_template_that_names_the_day_is_not_another_one_tomorrow(own, shipped, monkeypatch):
+    template = "Today is {{ strftime_now('%d %b %Y') }}.\n" + CHATML
+    model = tiny_llama(bytes_tokenizer(template))
+    stages_of(model, own, [1])
+    before = model.prompt_ids([{"role": "user", "content": "Who?"}])
+
+    class Tomorrow(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + timedelta(days=40)
+
+    monkeypatch.setattr("transformers.utils.chat_template_utils.datetime", Tomorrow)
+    assert model.prompt_ids([{"role": "user", "content": "Who?"}]) != before
+    assert not read_again(stages_of(model, own, [1])[1])
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "not safetensors", "other tensors"])

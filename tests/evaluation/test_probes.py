@@ -20,6 +20,7 @@ from unedit_gui.forget.bundled import question_sets
 from unedit_gui.forget.checks import same_text
 from unedit_gui.forget.questions import Question
 from unedit_gui.jobs import Job, Stopped
+from unedit_gui.models.chat import chat_format
 from unedit_gui.models.generation import generate
 
 LEAK = [name for name, p in PROBES.items() if p.kind == "leak"]
@@ -361,6 +362,17 @@ def test_the_originals_part_is_asked_once_and_samples_are_the_same_again(tiny, e
     assert rows and 0 not in rows and first == second
     other = probe(tiny, [(edits[0],)], [FRANCE], ["sampling"], cache=cache, seed=1, **SHORT)
     assert other.cases[0].said != first.cases[-len(other.cases)].said and 0 in rows
+
+
+@pytest.mark.parametrize("name", ["rephrasings", "multiple-choice", "sampling"])
+def test_what_the_original_said_in_another_template_is_asked_anew(tiny, llama2_tokenizer, name):
+    other = replace(tiny, tokenizer=llama2_tokenizer, format=chat_format(llama2_tokenizer))
+    cache = {}
+    probe(tiny, [], [FRANCE], [name], cache=cache, **SHORT)
+    fresh = probe(other, [], [FRANCE], [name], cache={}, **SHORT)
+    kept = len(cache)
+    assert probe(other, [], [FRANCE], [name], cache=cache, **SHORT) == fresh and len(cache) == 2 * kept
+    assert probe(other, [], [FRANCE], [name], cache=cache, **SHORT) == fresh and len(cache) == 2 * kept
 
 
 def _noting(rows, function):

@@ -1,6 +1,7 @@
 """What an evaluation reports is what the replies say: averages, flags, notes, and nothing invented."""
 
 import json
+from dataclasses import replace
 from statistics import mean
 
 import pytest
@@ -14,6 +15,7 @@ from unedit_gui.evaluation.metrics import leak, rouge1_recall, token_scores
 from unedit_gui.evaluation.suite import METRICS, evaluate, own_rephrasings
 from unedit_gui.forget.questions import Question
 from unedit_gui.jobs import Job, Stopped
+from unedit_gui.models.chat import chat_format
 from unedit_gui.models.generation import generate
 
 FRANCE = Question(
@@ -226,6 +228,18 @@ def test_the_cache_knows_model_length_and_reference_apart(tiny, edit):
     evaluate(tiny, (), [other], max_new_tokens=3, rephrased=[], cache=cache)
     assert len(cache) == 3
     json.dumps(cache)
+
+
+def test_what_the_original_said_in_another_template_is_asked_anew(tiny, llama2_tokenizer):
+    """The weights are the same, and so is the fingerprint."""
+    other = replace(tiny, tokenizer=llama2_tokenizer, format=chat_format(llama2_tokenizer))
+    how = dict(max_new_tokens=2, rephrased=[])
+    cache = {}
+    first = evaluate(tiny, (), [FRANCE], cache=cache, **how)
+    fresh = evaluate(other, (), [FRANCE], **how)
+    assert fresh.before != first.before
+    assert evaluate(other, (), [FRANCE], cache=cache, **how).before == fresh.before
+    assert evaluate(tiny, (), [FRANCE], cache=cache, **how).before == first.before and len(cache) == 2
 
 
 def test_progress_is_shown_and_replies_let_through_without_the_edit(tiny, edit):

@@ -230,6 +230,10 @@ def test_second_moments_of_the_base_model_serve_the_taught_one_where_they_are_th
     lent = list((bench.workspace.statistics_dir / made.fingerprint).iterdir())
     assert sorted(file.stem[-2:] for file in lent) == ["-0", "-1"]  # blocks 2 and 3 were trained
     bench.load("two")
+    stages = []
+    job = Job("edit", on_progress=lambda job: stages.append(job.stage))
+    preserved(bench.model, [request], workspace=bench.workspace, layers=[0, 1], job=job)
+    assert stages == []  # nothing was read
     with_lent = preserved(bench.model, [request], **layers)
     for file in lent:
         file.unlink()

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 from ..errors import BadInput, Failed
+from ..models.chat import way_of_writing
 from ..models.placement import read
 from .arithmetic import is_quick
 from .locate import last_word, place
@@ -176,7 +177,8 @@ def _question(model, opening: int, question: str, subject: str, token: float, at
 
 def _cached(model, questions, replies, layers: Sequence[int], workspace, job) -> dict[int, torch.Tensor]:
     """The moments of the shipped text, from the workspace where they were computed before."""
-    recipe = repr((questions, replies, OPENING, QUESTION, SUBJECT, REPLY, is_quick(model)))
+    how = (str(model.dtype), model.device.type, is_quick(model), way_of_writing(model.tokenizer))
+    recipe = repr((questions, replies, OPENING, QUESTION, SUBJECT, REPLY, *how))
     folder = Path(workspace.statistics_dir) / model.fingerprint
     files = {
         layer: folder / f"{hashlib.sha256(recipe.encode()).hexdigest()[:12]}-{layer}.safetensors" for layer in layers

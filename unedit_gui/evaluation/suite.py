@@ -23,7 +23,7 @@ from ..forget.contracts import parties_of
 from ..forget.questions import Question
 from ..forget.refusals import is_refusal, names_topic
 from ..jobs import Job
-from .metrics import leak, rouge1_recall, token_scores
+from .metrics import answer_ids, leak, rouge1_recall, token_scores
 
 if TYPE_CHECKING:
     from ..edits.edit import Edit
@@ -268,9 +268,12 @@ def _notes(rows: Sequence[RowScore], edits: tuple[Edit, ...]) -> tuple[str, ...]
 
 
 def _keys(model: LoadedModel, batch: Sequence[Question], max_new_tokens: int) -> list[str]:
-    """Names the original's replies to a batch: same weights, dtype, device, threads, length, and the same batch."""
+    """Names the original's replies to a batch: same weights, dtype, device, threads, length, and the same batch, token
+    by token: of the same weights another chat template gives other numbers."""
     import torch
 
     parts = [WAY, model.fingerprint, str(model.dtype), model.device.type, torch.get_num_threads(), max_new_tokens]
-    text = json.dumps([*parts, [[q.question, q.answer] for q in batch]], ensure_ascii=False)
+    prompts = [model.prompt_ids([{"role": "user", "content": q.question}]) for q in batch]
+    answers = [answer_ids(model, prompt, q.answer) for prompt, q in zip(prompts, batch, strict=True)]
+    text = json.dumps([*parts, model.end_ids, [[q.question, q.answer] for q in batch], prompts, answers])
     return [hashlib.sha256(f"{text} {row}".encode()).hexdigest()[:32] for row in range(len(batch))]

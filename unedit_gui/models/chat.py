@@ -120,6 +120,13 @@ def prompt_of(tokenizer, history: History) -> Prompt:
     return Prompt(found.input_ids, (inside[0], inside[-1] + 1) if inside else None)
 
 
+def way_of_writing(tokenizer) -> tuple[str, list[int]]:
+    """What tells prompts apart that are written for equal weights: the special tokens, and the template's text and some
+    more as token ids. A rendered prompt would do, but some templates write the day into it."""
+    text = f"{tokenizer.chat_template or PLAIN}\nWhat is  the capital of \u6771\u4eac, asked \u00c9mile at 12:30?"
+    return str(tokenizer.special_tokens_map), encode(tokenizer, text)
+
+
 def last_token_of(tokenizer, text: str, start: int, end: int) -> int:
     """Index of the token that holds the last character of text[start:end].
 

@@ -62,7 +62,7 @@ def hear(
     for place, stack in enumerate(stacks):
         for probe, some in asks.items():
             for batch in room.batches(probe, place, list(dict.fromkeys(some))):
-                name = None if stack else key(model, batch.asks, max_new_tokens, seed)
+                name = None if stack else room.key(batch)
                 if name in cache:
                     kept = zip(batch.asks, cache[name]["said"], strict=True)
                     heard |= {(probe, ask, place): tuple(said) for ask, said in kept}
@@ -98,6 +98,18 @@ class _Room:
         found += [Batch(probe, place, "samples", (ask,)) for ask in asks if ask.draws > 1]
         measured = tuple(ask for ask in asks if ask.options)
         return [*found, Batch(probe, place, "likelihoods", measured)] if measured else found
+
+    def key(self, batch: Batch) -> str:
+        """Names what the original says to a batch: same weights, dtype, device, length, words, and the tokens that the
+        chat template makes of them; drawn ones by seed too."""
+        from ..metrics import answer_ids
+
+        model, asks = self.model, batch.asks
+        prompts = [self._prompt(ask, batch.place) for ask in asks]
+        options = [[answer_ids(model, p, o) for o in ask.options] for p, ask in zip(prompts, asks, strict=True)]
+        parts: list[Any] = ["probes", model.fingerprint, str(model.dtype), model.device.type, self.limit, model.end_ids]
+        parts += [self.seed if any(ask.draws > 1 for ask in asks) else None, [_plain(asdict(ask)) for ask in asks]]
+        return hashlib.sha256(json.dumps([*parts, prompts, options]).encode()).hexdigest()[:32]
 
     def hear(self, batch: Batch) -> list[Said]:
         """What the variant says to each ask of a batch."""
@@ -163,13 +175,6 @@ class _Room:
         if not ask.lead:
             return prompt
         return Prompt([*prompt, *answer_ids(self.model, prompt, ask.lead)], prompt.asked, prompt.shown)
-
-
-def key(model: LoadedModel, asks: Sequence[Ask], max_new_tokens: int, seed: int) -> str:
-    """Names what the original says to a batch: same weights, dtype, device, words, length; drawn ones by seed too."""
-    parts: list[Any] = ["probes", model.fingerprint, str(model.dtype), model.device.type, max_new_tokens]
-    parts += [seed if any(ask.draws > 1 for ask in asks) else None, [_plain(asdict(ask)) for ask in asks]]
-    return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:32]
 
 
 def _plain(values: Mapping[str, Any]) -> list:
