@@ -98,6 +98,20 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(space):
     assert path.read_text() == "old" and tree(space.runs_dir) == {"a.txt"}
 
 
+def test_a_file_appears_only_when_finished_and_any_error_leaves_the_old_one(space):
+    final = space.statistics_dir / "model" / "c.bin"
+    with space.atomic_file(final) as part, space.atomic_file(final) as other:
+        part.write_bytes(b"one")
+        other.write_bytes(b"other")
+        assert part.parent == final.parent and not final.exists()
+    assert final.read_bytes() == b"one" and tree(final.parent) == {"c.bin"}
+    for error in (ValueError, KeyboardInterrupt):
+        with pytest.raises(error), space.atomic_file(final) as part:
+            part.write_bytes(b"half")
+            raise error
+    assert final.read_bytes() == b"one" and tree(final.parent) == {"c.bin"}
+
+
 def test_folder_appears_only_when_finished(space):
     final = space.models_dir / "m"
     with space.atomic_folder(final) as part:

@@ -120,18 +120,23 @@ class Workspace:
 
     def write_atomically(self, path: Path | str, content: bytes | str) -> Path:
         """Write a file so that readers see the old content or the new, never a part. Text becomes UTF-8."""
-        path = Path(path)
-        part = _part_of(path)
+        with self.atomic_file(path) as part:
+            part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+        return Path(path)
+
+    @contextmanager
+    def atomic_file(self, path: Path | str) -> Iterator[Path]:
+        """Yield an unused name next to `path`. The file that the block writes there takes its name (and its place) if
+        the block ends well; if it raises, also by a stop, nothing is left of it."""
+        part = _part_of(Path(path))
         try:
-            with part.open("xb") as file:
-                file.write(content.encode("utf-8") if isinstance(content, str) else content)
-                file.flush()
+            yield part
+            with part.open("rb+") as file:
                 os.fsync(file.fileno())
             os.replace(part, path)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
-        return path
 
     @contextmanager
     def atomic_folder(self, final: Path | str) -> Iterator[Path]:

@@ -326,6 +326,38 @@ def test_a_damaged_file_is_computed_again(small, own, shipped, damage):
     assert not read_again(stages_of(small, own, [1, 2])[1])
 
 
+def test_two_that_make_them_at_the_same_time_do_not_meet(small, own, shipped, monkeypatch):
+    others = []
+
+    def interrupted(tensors, path):  # the other one comes between the file's bytes and its name
+        save_file(tensors, path)
+        if not others:
+            others.append(None)
+            others[0] = preserved(small, FRESH, [1], workspace=own)
+
+    monkeypatch.setattr(preserve, "save_file", interrupted)
+    mine = preserved(small, FRESH, [1], workspace=own)
+    assert torch.equal(mine[1], others[0][1])
+    assert [file.suffix for file in files_of(own)] == [".safetensors"]
+
+
+def test_what_was_done_before_an_interruption_is_not_done_again(small, own, shipped, monkeypatch):
+    written = []
+
+    def full(tensors, path):
+        written.append(path)
+        if len(written) > 1:
+            raise OSError(28, "No space left on device")
+        save_file(tensors, path)
+
+    monkeypatch.setattr(preserve, "save_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        preserved(small, FRESH, [1, 2], workspace=own)
+    assert len(files_of(own)) == 1
+    monkeypatch.setattr(preserve, "save_file", save_file)
+    assert not read_again(stages_of(small, own, [1])[1])
+
+
 def test_a_stop_leaves_nothing(small, own):
     reports = []
 

@@ -190,12 +190,10 @@ def _cached(model, questions, replies, layers: Sequence[int], workspace, job) ->
             model, _passages(model, questions, replies, len(questions), len(replies)), missing, job=job
         )
         opening = second_moments(model, [opening_of(model)], missing)
-        folder.mkdir(parents=True, exist_ok=True)
         for layer in missing:
             stored[layer] = fresh[layer] + opening[layer]
-            part = files[layer].with_suffix(".part")
-            save_file({"total": stored[layer].cpu().contiguous()}, part)
-            part.replace(files[layer])
+            with workspace.atomic_file(files[layer]) as part:  # others may be making the same
+                save_file({"total": stored[layer].cpu().contiguous()}, part)
     return stored
 
 
