@@ -134,7 +134,7 @@ def solve(
         given = ([texts[row] for row in rows] for texts in (spots, targets, subjects))
         with quick_arithmetic(model, precise, lean=True), plain_attention(model), side_by_side(model) as run:
             batch = _Batch(model, *given, layer, run, echoes=objective.echoes)
-            return _descend(batch, objective, v0[:, rows].float(), report, begin)
+            return _descend(batch, objective, v0[:, rows].to(model.device, torch.float32), report, begin)
 
     rows_of = (len(row) + len(_each(about)) for row, about in zip(spots, subjects, strict=True))
     per_batch = max(1, batch_rows // max(rows_of))
@@ -151,7 +151,8 @@ def solve(
             found.steps[hard] += again.steps
             give_back()
         parts.append(found)
-    return Solved(*(torch.cat([getattr(p, f) for p in parts], dim=-1) for f in ("delta", "loss", "steps")))
+    delta, loss, steps = (torch.cat([getattr(p, f) for p in parts], dim=-1) for f in ("delta", "loss", "steps"))
+    return Solved(delta.to(v0.device), loss, steps)  # of several GPUs v0 is on the layer's, the search on the first
 
 
 def _descend(batch: "_Batch", objective: Objective, v0: torch.Tensor, report, start=None) -> Solved:
@@ -373,7 +374,7 @@ class _Group:
         spoken, kl = torch.zeros(2, len(delta), device=out.device)
         wanted = self.labels >= 0
         if wanted.any():
-            logits = self.model.hf.get_output_embeddings()(out[wanted])
+            logits = self.model.hf.get_output_embeddings()(out[wanted]).to(out.device)
             row = wanted.nonzero()[:, 0]
             each = nll(logits, self.labels[wanted]) / wanted.sum(1)[row]
             spoken = spoken.index_add(0, self.owner[row], each)
@@ -393,5 +394,5 @@ class _Group:
 
     def _log_probs_essence(self, out: torch.Tensor) -> torch.Tensor:
         """Next-token log-probabilities at the last token of each essence prompt, in the order of rows."""
-        logits = self.model.hf.get_output_embeddings()(out[self.essence, self.last[self.essence]])
+        logits = self.model.hf.get_output_embeddings()(out[self.essence, self.last[self.essence]]).to(out.device)
         return logits.float().log_softmax(-1)
