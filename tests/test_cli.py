@@ -1,5 +1,6 @@
 """The command line as a script sees it: what it prints, where, and the exit status."""
 
+import csv
 import json
 import os
 import shutil
@@ -190,10 +191,20 @@ def test_contracts_are_written_as_questions_that_other_commands_read(folder, cap
 def test_details_can_be_a_spreadsheet(folder, capsys, tmp_path):
     path = tmp_path / "d.csv"
     assert run(folder, "evaluate", "--edit", "made", "--forget", "forget.csv", "--details", str(path)) == 0
-    header, *rows = path.read_text().splitlines()
-    assert header.startswith("group,question,answer,subject,protected,part,before_text,before_rouge1")
+    header, *rows = csv.reader(path.open(newline="", encoding="utf-8"))
+    assert header[:6] == ["group", "question", "answer", "subject", "protected", "part"]
+    assert header[6:8] == ["before_text", "before_rouge1"] and all(len(row) == len(header) for row in rows)
     assert len(rows) >= 4
     assert "Score (at best 2)" in capsys.readouterr().out
+
+
+def test_no_question_in_the_details_is_a_formula_to_a_spreadsheet(folder, capsys, tmp_path):
+    (tmp_path / "hostile.csv").write_text('question,answer\n"=HYPERLINK(""http://x.test"") is what?",Paris\n')
+    path = tmp_path / "d.csv"
+    given = ("--forget", str(tmp_path / "hostile.csv"), "--details", str(path))
+    assert run(folder, "evaluate", "--edit", "made", *given) == 0
+    (row,) = csv.DictReader(path.open(newline="", encoding="utf-8"))
+    assert row["question"] == '\'=HYPERLINK("http://x.test") is what?' and 0 <= float(row["before_rouge1"]) <= 1
 
 
 def test_chat_answers_side_by_side(folder, capsys):

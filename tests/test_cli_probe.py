@@ -23,6 +23,15 @@ def test_probe_has_the_agreed_shape_and_writes_every_reply(folder, capsys, tmp_p
     assert len(rows) == 2 * (2 + 3) and {row["probe"] for row in rows} == {"completion", "reading"}
 
 
+def test_no_question_in_the_details_is_a_formula_to_a_spreadsheet(folder, tmp_path):
+    (tmp_path / "hostile.csv").write_text("question,answer,subject\n-2+3 of France is what?,Paris,France\n")
+    out = tmp_path / "details.csv"
+    given = ("--edit", "made", "--questions", str(tmp_path / "hostile.csv"), "--probes", "completion")
+    assert run(folder, "probe", *given, *QUICK, "--details", str(out)) == 0
+    rows = list(csv.DictReader(out.open(newline="", encoding="utf-8")))
+    assert rows and {row["question"] for row in rows} == {"'-2+3 of France is what?"}
+
+
 def test_probe_prints_a_table(folder, capsys):
     assert run(folder, "probe", *GIVEN, *QUICK, "--probes", "multiple-choice") == 0
     out = capsys.readouterr().out

@@ -41,7 +41,8 @@ def test_a_sweep_is_planned_made_and_listed(folder, capsys, tmp_path):
     (row,) = result["runs"]
     assert row["method"] == "memit" and row["pinned"] is False and "Wrong answers" in result["failed"][0]["reason"]
     with (tmp_path / "runs.csv").open(newline="") as file:
-        assert [line["run"] for line in csv.DictReader(file)] == [row["run"]]
+        (line,) = csv.DictReader(file)
+    assert line["run"] == row["run"] and line["sweep"] == "two kinds"
     assert "is pinned" in said("runs", "--pin", row["run"]).out
     assert run(folder, "evaluate", "--edit", row["edit"], "--forget", "forget.csv") == 2, "not among the saved edits"
     capsys.readouterr()
@@ -52,3 +53,13 @@ def test_a_sweep_is_planned_made_and_listed(folder, capsys, tmp_path):
     assert run(folder, "runs", "--pin", row["run"]) == 2
     assert "There is no run" in capsys.readouterr().err
     assert run(folder, "sweep", "--config", str(folder / "absent.yaml")) == 2
+
+
+def test_no_name_in_the_table_of_runs_is_a_formula_to_a_spreadsheet(folder, tmp_path):
+    home, path = ("--home", str(tmp_path / "home")), tmp_path / "runs.csv"
+    config = folder / "hostile.yaml"
+    config.write_text(CONFIG.replace("name: two kinds", "name: '=1+1'"))
+    assert run(folder, "sweep", "--config", str(config), *home) == 0
+    assert run(folder, "runs", "--csv", str(path), *home) == 0
+    (line,) = csv.DictReader(path.open(newline="", encoding="utf-8"))
+    assert line["sweep"] == "'=1+1" and float(line["score"]) > 0

@@ -29,7 +29,7 @@ LAYERS = (
 )
 DEPTH = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
 COMMAND_LINE = {"__main__", "cli", "commands", "terminal"}  # one part, in several files
-BOTTOM = {"before_torch", "errors", "jobs", "workspace"}  # for everybody above, but not for one another
+BOTTOM = {"before_torch", "errors", "jobs", "spreadsheet", "workspace"}  # for everybody above, but not for one another
 ABOVE_STUDY = {"app", "ui", "cli", "bench", "workbench", "reports"}
 METHODS = {
     "editors": {"rome", "memit", "alphaedit", "grace", "wise", "ike"},

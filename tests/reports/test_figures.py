@@ -182,7 +182,7 @@ def test_every_value_that_is_drawn_is_a_line_of_the_csv():
 
 
 def test_hostile_names_are_text_in_every_format():
-    runs = [made(method=HOSTILE), made(method="=cmd()")]
+    runs = [made(method=HOSTILE), made(method="=cmd()"), made(method="\u200b=cmd()")]
     table = big_table(runs)
     source = latex(table)
     assert (
@@ -190,7 +190,8 @@ def test_hostile_names_are_text_in_every_format():
         and "\\textbackslash{}input\\{a\\}" in source
         and "\\$x\\textasciicircum{}2\\$" in source
     )
-    assert "<img" not in markdown(table).replace("\\<", "") and "'=cmd()" in table_csv(table)
+    assert "<img" not in markdown(table).replace("\\<", "")
+    assert "'=cmd()" in table_csv(table) and "'\u200b=cmd()" in table_csv(table)
     for figure in all_figures(runs):
         said = "".join(ElementTree.fromstring(draw(figure, "svg")).itertext())
         assert figure.missing or HOSTILE[:12] in said.replace("\n", " ")

@@ -1,11 +1,14 @@
 """Step 8 without a browser: a sweep from the form, the table, runs side by side, one in detail."""
 
+import csv
+import io
 import json
 import re
 
 import pytest
 
 from tests.models.tiny import bytes_tokenizer, tiny_llama
+from tests.reports.made import made
 from unedit_gui.errors import BadInput
 from unedit_gui.ui import frame, run, runs
 from unedit_gui.ui.app import dispatch
@@ -75,6 +78,13 @@ def test_the_table_sorts_filters_and_keeps_pinned_runs_first(lab, swept):
     assert [kept[id] for id in ids(runs.render(lab, swept))] == ["ike"]
     assert runs.ACTS["save-runs"](lab, swept, {})["text"].count("\n") == 2
     runs.field(lab, swept, {"field": "runs_method", "value": ""})
+
+
+def test_no_name_in_the_saved_table_is_a_formula_to_a_spreadsheet(tmp_path):
+    lab = Lab(tmp_path)
+    lab.bench._runs.keep(made(sweep="=1+1"), next(iter(lab.bench.ready_made().values())))
+    (line,) = csv.DictReader(io.StringIO(runs.ACTS["save-runs"](lab, Session("3" * 32), {})["text"]))
+    assert line["sweep"] == "'=1+1" and float(line["score"]) == pytest.approx(1.7)
 
 
 def test_two_runs_stand_side_by_side_with_what_differs(lab, swept):

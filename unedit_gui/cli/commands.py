@@ -5,8 +5,6 @@ prints as they are, and `show_command` makes the table of them.
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
 import os
 import sys
@@ -21,6 +19,7 @@ from ..forget.checks import check_forget_set
 from ..forget.merging import joined
 from ..forget.questions import Question, read_file, to_csv
 from ..jobs import Job
+from ..spreadsheet import csv_of_records
 from ..workbench import Workbench
 from . import engine, terminal
 
@@ -396,8 +395,4 @@ def _rows_csv(rows: Sequence[dict[str, Any]]) -> str:
         }
         for row in rows
     ]
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(flat[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
-    return out.getvalue()
+    return csv_of_records(flat)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
 from typing import Any
 
 from ..errors import BadInput
+from ..spreadsheet import csv_of_records
 from . import terminal
 from .commands import Session, _check_file
 
@@ -36,18 +35,10 @@ def probe(options: argparse.Namespace, session: Session) -> dict[str, Any]:
     if options.details:
         rows = found.details()
         as_csv = options.details.lower().endswith(".csv")
-        text = _csv(rows) if as_csv else json.dumps(rows, indent=2, allow_nan=False) + "\n"
+        text = csv_of_records(rows) if as_csv else json.dumps(rows, indent=2, allow_nan=False) + "\n"
         bench.workspace.write_atomically(options.details, text)
     settings = {"items": options.items, "tokens": options.tokens, "seed": options.seed}
     return {"model": bench.model.name, "questions": len(questions), **settings, **found.to_json()}
-
-
-def _csv(rows: list[dict[str, Any]]) -> str:
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
 
 
 def show_probe(result: dict[str, Any]) -> str:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..spreadsheet import csv_of_records
 from . import terminal
 from .commands import Session, _check_file
 
@@ -87,7 +85,7 @@ def runs(options: argparse.Namespace, session: Session) -> dict[str, Any]:
     found.sort(key=lambda run: run.id not in pinned)
     rows = [{**_settings(run.settings), "pinned": run.id in pinned, **_figures(run)} for run in found]
     if options.csv:
-        bench.workspace.write_atomically(options.csv, _csv(rows))
+        bench.workspace.write_atomically(options.csv, csv_of_records(rows, ["run"]))
     failed = [
         {**_settings(failure.settings), "reason": failure.reason, "sweep": failure.sweep, "created": failure.created}
         for failure in bench.failed_runs()
@@ -137,14 +135,6 @@ def _figures(run: Run) -> dict[str, Any]:
         "name": run.name,
         "created": run.created,
     }
-
-
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]) if rows else ["run"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
 
 
 def add(command) -> None:

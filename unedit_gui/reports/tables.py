@@ -7,12 +7,11 @@ As CSV it is tidy, a line for each value; as LaTeX it takes the package booktabs
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..runs import Run
+from ..spreadsheet import csv_of
 from . import published
 from .conditions import Condition, Spread, grouped, labels, model_name, spread
 from .figures import Figure, rouge_ghost, score_ghost
@@ -124,26 +123,26 @@ def _table_notes(rows: Sequence[Row], ghosts: bool) -> tuple[str, ...]:
 
 def table_csv(table: Table) -> str:
     """A line for each value of the table: row, source, group, metric, mean, lowest, highest, n."""
-    lines = [["row", "source", "group", "metric", "mean", "low", "high", "n"]]
+    lines = []
     for row in table.rows:
         cells = [*((group, metric, value) for (group, metric), value in row.cells.items()), ("", "score", row.score)]
         for group, metric, value in cells:
             if value is not None:
                 own = [value.low, value.high, value.n] if row.runs else ["", "", ""]
                 lines.append([row.name, row.source or "own", group, metric, value.mean, *own])
-    return _csv(lines)
+    return csv_of(["row", "source", "group", "metric", "mean", "low", "high", "n"], lines)
 
 
 def figures_csv(figures: Sequence[Figure]) -> str:
     """A line for each value of the figures. `source` is "own", or whose published value it is."""
-    lines = [["figure", "series", "model", "x", "value", "low", "high", "n", "source"]]
+    lines = []
     for figure in figures:
         for mark in figure.marks:
             which = "original" if mark.original else "edited"
             own = [mark.low, mark.high, mark.n] if not mark.published else ["", "", ""]
             source = mark.ghost.source if mark.ghost else "own"
             lines.append([figure.name, mark.series, which, mark.x, mark.value, *own, source])
-    return _csv(lines)
+    return csv_of(["figure", "series", "model", "x", "value", "low", "high", "n", "source"], lines)
 
 
 def latex(table: Table) -> str:
@@ -211,15 +210,3 @@ def _ranged(value: Spread | None) -> str:
     if value is None or value.n < 2:
         return _two(value)
     return f"{value.mean:.2f} {{\\scriptsize [{value.low:.2f}, {value.high:.2f}]}}"
-
-
-def _csv(lines: Sequence[Sequence[object]]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerows([[_harmless(cell) for cell in line] for line in lines])
-    return out.getvalue()
-
-
-def _harmless(cell: object) -> object:
-    """A spreadsheet runs what begins like a formula; an apostrophe in front keeps it a text."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell

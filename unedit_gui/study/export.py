@@ -6,8 +6,6 @@ until the study is closed, unless one says `peek`; then every file says so too.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import sqlite3
 from collections import Counter
@@ -18,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput, Failed
+from ..spreadsheet import csv_of, csv_of_records
 from . import results
 from .analysis import Analysis, analyse
 from .comparisons import Contrast, self_improvement
 from .flags import flagged
-from .ratings import defused
 from .results import COLUMNS
 from .store import Study
 
@@ -73,7 +71,7 @@ def judgements_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     """One line per judgement, columns as in CODEBOOK. Every text is in quotation marks."""
     reasons = {rater: ",".join(why) for rater, why in flagged(rows).items()}
     lines = [[*(row[name] for name in COLUMNS), reasons.get(row["rater"], "")] for row in rows]
-    return _csv(CODEBOOK, lines)
+    return csv_of(CODEBOOK, ([int(v) if isinstance(v, bool) else v for v in line] for line in lines))
 
 
 def codebook() -> str:
@@ -99,8 +97,7 @@ def items(study: Study) -> list[dict[str, Any]]:
 
 
 def items_csv(study: Study) -> str:
-    rows = items(study)
-    return _csv(["item", "kind", "condition", "question", "answer", "reply", "sha256"], [row.values() for row in rows])
+    return csv_of_records(items(study), ["item", "kind", "condition", "question", "answer", "reply", "sha256"])
 
 
 def demographics(study: Study) -> dict[str, dict[str, int]]:
@@ -162,16 +159,3 @@ def _unblinded(study: Study, peek: bool) -> None:
             f"The study {study.name!r} is {study.state}: its figures would unblind you, and looking early makes false "
             "alarms likelier; close it first, or say --peek."
         )
-
-
-def _csv(header: Any, rows: Any) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    writer.writerow(header)
-    for row in rows:
-        writer.writerow([_cell(value) for value in row])
-    return out.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    return int(value) if isinstance(value, bool) else defused(value)

@@ -11,11 +11,9 @@ where it is 1.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
@@ -25,13 +23,12 @@ from typing import Any
 from sqlite_utils import Database, Migrations
 
 from unedit_gui.errors import BadInput
+from unedit_gui.spreadsheet import csv_of
 
 from .database import connect, transaction, worded
 
 SCALE = (1, 2, 3, 4, 5)
 MAX_COMMENT = 10_000  # characters
-# A formula may stand behind spaces and behind signs that nobody sees.
-_FORMULA = re.compile(r"[\s\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]*[=+\-@\uff0b\uff0d\uff1d\uff20]|[\t\r\n]")
 
 
 @dataclass(frozen=True)
@@ -203,18 +200,3 @@ def create_ratings(db: Database) -> None:
 
 def _among(value: Any, allowed: tuple[int, ...]) -> bool:
     return type(value) is int and value in allowed
-
-
-def csv_of(header: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
-    """CSV for a spreadsheet: every text in quotation marks, and none that would be taken for a formula."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    writer.writerow(header)
-    for row in rows:
-        writer.writerow([defused(value) for value in row])
-    return out.getvalue()
-
-
-def defused(value: Any) -> Any:
-    """A cell for a CSV file: a text that a spreadsheet would take for a formula begins with an apostrophe."""
-    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value

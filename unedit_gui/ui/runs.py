@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from unedit_gui.errors import BadInput
 from unedit_gui.jobs import Job
+from unedit_gui.spreadsheet import csv_of
 from unedit_gui.ui.draw import draw, plural, seconds
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session, whole
@@ -316,12 +315,12 @@ def _delete(lab: Lab, session: Session, data: dict) -> None:
 
 def _save(lab: Lab, session: Session, data: dict) -> dict | None:
     """The table as CSV, as it stands: filtered and in its order."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["run", "model", "sweep", *(name for name, _, _ in COLUMNS)])
-    for run in table(session, lab.bench.runs(), lab.bench.pinned_runs()):
-        writer.writerow([run.id, run.settings.model, run.sweep or "", *(value(run) for _, _, value in COLUMNS)])
-    return {"name": "runs.csv", "type": "text/csv", "text": out.getvalue()}
+    header = ["run", "model", "sweep", *(name for name, _, _ in COLUMNS)]
+    rows = [
+        [run.id, run.settings.model, run.sweep or "", *(value(run) for _, _, value in COLUMNS)]
+        for run in table(session, lab.bench.runs(), lab.bench.pinned_runs())
+    ]
+    return {"name": "runs.csv", "type": "text/csv", "text": csv_of(header, rows)}
 
 
 ACTS = {
