@@ -349,7 +349,7 @@ def test_a_model_that_can_not_be_loaded_is_a_failure(capsys, tmp_path, folder):
 @pytest.mark.parametrize(
     "error, words",
     [
-        (KeyboardInterrupt(), "Stopped; nothing was changed."),
+        (KeyboardInterrupt(), "Stopped."),
         (MemoryError(), "not enough memory"),
         (ZeroDivisionError("by zero"), "ZeroDivisionError: by zero"),
         (OSError(28, "No space left on device"), "No space left on device"),
@@ -363,6 +363,17 @@ def test_whatever_happens_is_one_line_and_status_1(folder, capsys, monkeypatch, 
     assert run(folder, "ask", "--questions", "forget.csv") == 1
     captured = capsys.readouterr()
     assert words in captured.err and captured.err.count("\n") == 1 and "Traceback" not in captured.err
+
+
+def test_an_edit_that_is_stopped_after_it_was_saved_says_that_it_stays(folder, capsys, monkeypatch, tmp_path):
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("unedit_gui.workbench.Workbench.still_held", stop)
+    given, out = ("--questions", "forget.csv", "--targets", "given", "--protect", "retain.csv"), tmp_path / "edit"
+    assert run(folder, "edit", *given, *MEMIT, str(out)) == 1
+    assert capsys.readouterr().err == "Stopped. An edit that was saved in --out by then is whole, and stays.\n"
+    assert run(folder, "evaluate", "--edit", str(out), "--forget", "forget.csv") == 0
 
 
 def test_an_unexpected_error_is_kept_for_whoever_looks(folder, capsys, monkeypatch):

@@ -63,3 +63,18 @@ def test_no_name_in_the_table_of_runs_is_a_formula_to_a_spreadsheet(folder, tmp_
     assert run(folder, "runs", "--csv", str(path), *home) == 0
     (line,) = csv.DictReader(path.open(newline="", encoding="utf-8"))
     assert line["sweep"] == "'=1+1" and float(line["score"]) > 0
+
+
+def test_a_sweep_that_is_stopped_says_that_its_runs_stay_and_goes_on(folder, capsys, monkeypatch, tmp_path):
+    home, config = ("--home", str(tmp_path / "home")), folder / "stopped.yaml"
+    config.write_text(CONFIG.replace("[vanilla, incorrect]\nmerge: 2", "[vanilla, dummy]"))
+
+    def stop(self, text):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("unedit_gui.cli.commands.Session.say", stop)  # what the command does as soon as a run is made
+        assert run(folder, "sweep", "--config", str(config), *home) == 1
+    assert capsys.readouterr().err == "Stopped. Finished runs are kept; the same command goes on with the rest.\n"
+    assert run(folder, "sweep", "--config", str(config), *home) == 0
+    assert "1 runs made, 1 kept already, 0 failed." in capsys.readouterr().out

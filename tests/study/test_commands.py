@@ -122,6 +122,16 @@ def test_a_study_that_has_no_replies_yet_can_not_be_made_open(study, tmp_path):
     assert study("list")[1]["studies"] == []
 
 
+def test_freezing_that_is_stopped_says_how_to_go_on(study, monkeypatch):
+    def stop(self):
+        raise KeyboardInterrupt
+
+    study("create", "trial", "--protocol", EXAMPLE)
+    monkeypatch.setattr("unedit_gui.cli.commands.Session.load", stop)
+    complaint = "Stopped. Replies that were written are kept; the same command goes on with the rest.\n"
+    assert study("freeze", "trial") == (1, None, complaint)
+
+
 def test_links_lead_where_serve_listens_unless_told_otherwise(study):
     study("create", "demo", "--example", "--open")
     (one,) = study("invite", "demo")[1]["invitations"]

@@ -37,7 +37,14 @@ from . import (
     terminal,
 )
 
-STOPPED = "Stopped; nothing was changed."
+# What stays of a command that is stopped, for those that keep something on the way.
+_STAYS = {
+    commands.edit: "An edit that was saved in --out by then is whole, and stays.",
+    sweeping.sweep: "Finished runs are kept; the same command goes on with the rest.",
+    studying.freeze: "Replies that were written are kept; the same command goes on with the rest.",
+    studying.serve: "All answers that were given are kept.",
+    studying.simulate: "The copy of the study stays.",
+}
 _MERGE = "merge K questions into one request with one shared target (default: 1, each by itself)"
 _ON = "an edit that this one is made on top of (repeat it, the oldest first)"
 
@@ -48,10 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     terminal.tolerant_output()
     before_torch.settle()
     line = terminal.ProgressLine()
-    home: str | None = None
+    home, run = None, None
     try:
         options = parser().parse_args(arguments)
-        home = options.home
+        home, run = options.home, options.run
         if options.threads is not None:
             if options.threads < 1:
                 raise BadInput(f"--threads {options.threads}: give 1 or more.")
@@ -67,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as ended:  # --help and --version
         return int(ended.code or 0)
     except (KeyboardInterrupt, Stopped):
-        return _fail(line, STOPPED)
+        return _fail(line, f"Stopped. {_STAYS.get(run, '')}")
     except BrokenPipeError:  # the reader (head, less) has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
