@@ -10,7 +10,9 @@ import pytest
 from tests.reports.made import HOSTILE, made, row
 from unedit_gui.errors import BadInput
 from unedit_gui.reports.embedded import runs_in
+from unedit_gui.reports.files import write_report
 from unedit_gui.reports.report import command, html, text
+from unedit_gui.workspace import Workspace
 
 PROBES = {
     "rows": [
@@ -135,3 +137,16 @@ def test_markdown_holds_the_same_and_no_html():
     assert command(RUN, "paper.html") in source and "\\<img" in source and not re.search(r"(?<!\\)<", source)
     tables = [line for line in source.splitlines() if line.startswith("| Who is it?")]
     assert tables and len(re.findall(r"(?<!\\)\|", tables[0])) == 5
+
+
+def test_notes_beside_the_report_are_not_written_over(tmp_path):
+    (tmp_path / "notes.md").write_text("# My notes\n")
+    with pytest.raises(BadInput, match="notes.md is there already and is no report"):
+        write_report([RUN], tmp_path / "notes.html", Workspace(tmp_path / "home"))
+    assert (tmp_path / "notes.md").read_text() == "# My notes\n" and not (tmp_path / "notes.html").exists()
+
+
+def test_a_report_takes_the_place_of_an_older_one(tmp_path):
+    for run in (made(name="older"), made(name="newer")):
+        write_report([run], tmp_path / "report.html", Workspace(tmp_path / "home"))
+    assert "newer" in (tmp_path / "report.md").read_text() and "older" not in (tmp_path / "report.md").read_text()

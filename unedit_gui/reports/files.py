@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,12 +47,23 @@ def zipped(files: dict[str, bytes]) -> bytes:
 
 
 def write_report(runs: Sequence[Run], file: Path, workspace: Workspace, ghosts: bool = True) -> Path:
-    """Write the report to `file` (.html) and the same in Markdown beside it."""
+    """Write the report to `file` (.html) and the same in Markdown beside it. BadInput where something else is there."""
     if file.suffix.lower() not in (".html", ".htm"):
         raise BadInput(f"{file.name}: a report is an HTML file; give a name that ends in .html.")
+    beside = file.with_suffix(".md")
+    if os.path.lexists(beside) and not _is_report(beside):
+        raise BadInput(f"{beside} is there already and is no report; the Markdown goes there, so choose another name.")
     try:
         workspace.write_atomically(file, report.html(runs, file.name, ghosts))
-        workspace.write_atomically(file.with_suffix(".md"), report.text(runs, file.name, ghosts))
+        workspace.write_atomically(beside, report.text(runs, file.name, ghosts))
     except OSError as error:
         raise BadInput(f"{file} can't be written ({error.strerror}); choose another file.") from error
     return file
+
+
+def _is_report(path: Path) -> bool:
+    """Whether this file is one of ours: it begins as the template report.md does."""
+    try:
+        return path.read_text("utf-8").startswith("# What was forgotten, and what was kept\n\n")
+    except (OSError, ValueError):
+        return False
