@@ -210,3 +210,15 @@ def test_presets_and_recordings_from_the_command_line(folder, capsys, tmp_path):
     assert len(recording["columns"]) == 2 and len(recording["questions"][0]["replies"]) == 2
     assert run(folder, "recordings", *home) == 0
     assert "short: recorded on 20" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "name, said",
+    [("My talk", "'My talk' is no recording's name"), ("", "'' is no recording's name"), ("taken", "called 'taken'")],
+)
+def test_a_recordings_name_is_checked_before_a_model_is_loaded(folder, capsys, tmp_path, name, said):
+    (Workbench(tmp_path).workspace.recordings_dir / "taken.json").write_text("damaged")
+    chat = ("chat", "--column", str(folder / "made"), "--ask", "Who?", "--home", str(tmp_path))
+    assert run(folder, *chat, "--record", name, "--model", "/nowhere/at/all") == 2
+    captured = capsys.readouterr()
+    assert said in captured.err and captured.err.count("\n") == 1

@@ -34,8 +34,11 @@ def test_a_preset_comes_back_as_it_was_saved_and_is_not_written_over(bench):
 )
 def test_a_name_is_never_a_path(bench, name):
     (bench.workspace.home / "secret.yaml").write_text("title: secret")
-    for use in (bench.preset, bench.delete_preset, lambda n: bench.save_preset(GOOD, n), bench.recording):
+    for use in (bench.preset, bench.delete_preset, lambda n: bench.save_preset(GOOD, n)):
         with pytest.raises(BadInput, match="no preset's name"):
+            use(name)
+    for use in (bench.recording, bench.new_recording):
+        with pytest.raises(BadInput, match="no recording's name"):
             use(name)
 
 

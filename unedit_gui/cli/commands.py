@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -361,26 +360,30 @@ def _settings(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def _check_folder(path: str) -> Path:
-    """A folder that an edit can be written to: new, or empty. Found out by writing beside it."""
+    """A folder that an edit can be written to: new, or empty. Found out by making one of its name beside it."""
     folder = Path(path).expanduser()
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise BadInput(f"{folder} exists already and is not an empty folder; choose another --out.")
         above = next(parent for parent in folder.absolute().parents if parent.exists())
-        tempfile.TemporaryDirectory(dir=above, prefix=".unedit-").cleanup()
+        with tempfile.TemporaryDirectory(dir=above, prefix=".unedit-") as trial:
+            Path(trial, folder.absolute().relative_to(above)).mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         raise BadInput(f"{path} can't be written; choose another --out.") from error
     return folder
 
 
 def _check_file(path: str | None) -> None:
-    """Raise BadInput if a result could not be written there, before the work is done."""
+    """Raise BadInput if a result could not be written there, before the work is done: a file of its name is made
+    beside it."""
     if path is None:
         return
+    place = Path(path).absolute()
     try:
-        folder = Path(path).absolute().parent
-        good = folder.is_dir() and os.access(folder, os.W_OK) and not Path(path).is_dir()
-    except ValueError:
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=".unedit-") as trial:
+            Path(trial, place.name).touch()
+        good = not place.is_dir()
+    except (OSError, ValueError):
         good = False
     if not good:
         raise BadInput(f"{path} can't be written; choose a file in a folder that exists.")

@@ -19,7 +19,7 @@ def chat(options: argparse.Namespace, session: Session) -> dict[str, Any]:
     """One question to the original and to the edited model, side by side; or to up to six columns."""
     if options.column:
         return columns(options, session)
-    if options.record:
+    if options.record is not None:
         raise BadInput("--record belongs to --column; give the edits as columns.")
     if not options.edit:
         raise BadInput("chat needs --edit or --column; give the edits that are to answer.")
@@ -41,13 +41,13 @@ def columns(options: argparse.Namespace, session: Session) -> dict[str, Any]:
         raise BadInput(f"--column was given {len(named)} times; {session.bench.COLUMNS - 1} beside the original fit.")
     if empty := [given for given, names in zip(options.column, named, strict=True) if not names]:
         raise BadInput(f"--column {empty[0]!r} names no edit; separate several by commas.")
+    if options.record is not None:
+        session.bench.new_recording(options.record)
     for names in named:
         session.stack(names)  # a damaged one is found before the model is loaded
     bench = session.load()
     stacks = [(), *(session.stack(names) for names in named)]
     history = [{"role": "user", "content": options.ask}]
-    if options.record and options.record in bench.recordings():
-        raise BadInput(f"There is a recording called {options.record!r} already; choose another name.")
     paces: list[list[tuple[float, int]]] = [[] for _ in stacks]
     settings = {"max_new_tokens": options.max_tokens, "seed": options.seed, "job": session.job("chat")}
     began = time.monotonic()
@@ -65,7 +65,7 @@ def columns(options: argparse.Namespace, session: Session) -> dict[str, Any]:
         }
         for names, stack, reply in zip([[], *named], stacks, replies, strict=True)
     ]
-    if options.record:
+    if options.record is not None:
         said = tuple(
             Said(c["reply"], paced(c["reply"], pace), tuple(f"{t['method']}: {t['text']}" for t in c["traces"]))
             for c, pace in zip(shown, paces, strict=True)

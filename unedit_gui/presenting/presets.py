@@ -65,11 +65,11 @@ class Preset:
         return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
 
 
-def checked_name(name: str) -> str:
-    """The name, if a preset can be called so: never a path. BadInput otherwise."""
+def checked_name(name: str, what: str = "preset") -> str:
+    """The name, if a preset (or `what` else is kept by name) can be called so: never a path. BadInput otherwise."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         shown = str(name)[:60]
-        raise BadInput(f"{shown!r} is no preset's name; use small letters, digits, - and _, at most 64 of them.")
+        raise BadInput(f"{shown!r} is no {what}'s name; use small letters, digits, - and _, at most 64 of them.")
     return name
 
 

@@ -76,21 +76,26 @@ class Presenting(Shared):
         from ..presenting.presets import checked_name
         from ..presenting.recordings import LARGEST, read
 
-        path = self.workspace.recordings_dir / f"{checked_name(name)}.json"
+        path = self.workspace.recordings_dir / f"{checked_name(name, 'recording')}.json"
         if not path.is_file():
             raise BadInput(f"There is no recording called {name!r}; `recordings` lists them.")
         if path.stat().st_size > LARGEST:
             raise BadInput(f"{path.name} is too large for a recording.")
         return read(path.read_bytes(), path.name)
 
-    def save_recording(self, recording: Recording, name: str) -> Path:
-        """Write a recording to the workspace. BadInput for a name that is taken."""
+    def new_recording(self, name: str) -> Path:
+        """Where a recording of this name will lie. BadInput for a name that is none, or is taken: ask before work."""
         from ..presenting.presets import checked_name
-        from ..presenting.recordings import read
 
-        text = recording.to_json()
-        read(text)  # what can't be read again is not written
-        path = self.workspace.recordings_dir / f"{checked_name(name)}.json"
+        path = self.workspace.recordings_dir / f"{checked_name(name, 'recording')}.json"
         if path.exists():
             raise BadInput(f"There is a recording called {name!r} already; choose another name.")
+        return path
+
+    def save_recording(self, recording: Recording, name: str) -> Path:
+        """Write a recording to the workspace. BadInput for a name that is taken."""
+        from ..presenting.recordings import read
+
+        path, text = self.new_recording(name), recording.to_json()
+        read(text)  # what can't be read again is not written
         return self.workspace.write_atomically(path, text)
