@@ -121,6 +121,27 @@ def test_a_deleted_run_comes_back_with_its_edit_and_its_pin(store, edit):
         store.restore(token)
 
 
+def test_a_deleted_run_that_was_made_again_waits_in_the_trash_until_there_is_room(store, edit):
+    store.keep(made(1, name="with probes"), edit)
+    token = store.delete(made(1).id)
+    store.keep(made(1, name="made again"), edit)
+    with pytest.raises(BadInput, match="was made again; the deleted one stays"):
+        store.restore(token)
+    assert [run.name for run in store.all()] == ["made again"]
+    newer = store.delete(made(1).id)
+    assert store.restore(token).name == "with probes" and [run.name for run in store.all()] == ["with probes"]
+    store.delete(made(1).id)
+    assert store.restore(newer).name == "made again"
+
+
+def test_a_deleted_run_takes_the_place_of_its_own_failure(store, edit):
+    store.keep(made(1, name="whole"), edit)
+    token = store.delete(made(1).id)
+    store.fail(made(1).settings, "The disk was full.")
+    assert store.restore(token).name == "whole"
+    assert [run.name for run in store.all()] == ["whole"] and store.failures() == []
+
+
 def test_a_pin_outlives_that_the_run_is_made_again(store, edit):
     store.keep(made(1), edit)
     store.pin(made(1).id)

@@ -115,7 +115,14 @@ class Runs:
         return str(self._workspace.discard(self.folder(id)))
 
     def restore(self, token: str) -> Run:
-        """Put a deleted run back and return it. BadInput where the trash doesn't hold it any more."""
+        """Put a deleted run back and return it. BadInput where the trash doesn't hold it any more, or where the run was
+        made again meanwhile: both are left where they are, and the token as good as it was."""
+        trashed = Path(token)
+        place = self._workspace.runs_dir / trashed.name
+        if trashed.is_dir() and (place / RUN).is_file():
+            raise BadInput(f"The run {place.name} was made again; the deleted one stays in the trash, at {token}.")
+        if trashed.is_dir() and (place / FAILED).is_file():  # that it failed meanwhile is no reason to lose it
+            self._workspace.discard(place)
         try:
             place = self._workspace.restore(token)
         except FileNotFoundError as error:

@@ -179,7 +179,7 @@ class Sweeps(Replies):
         return self._runs.delete(id)
 
     def restore_run(self, token: str) -> Run:
-        """Put a deleted run back and return it."""
+        """Put a deleted run back and return it. BadInput where it was made again; both stay as they are."""
         return self._runs.restore(token)
 
     def token_probabilities(
