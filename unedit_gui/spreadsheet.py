@@ -16,10 +16,11 @@ _FORMULA = re.compile(r"[\s\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]*[=+\-@
 
 
 def csv_of(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    """CSV with every text in quotation marks, and none that would be taken for a formula. Numbers stay numbers."""
+    """CSV: below the header, which is ours, every text is in quotation marks, and none would be taken for a formula.
+    Numbers stay numbers."""
     out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerow(header)
     writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    writer.writerow(header)
     writer.writerows([defused(value) for value in row] for row in rows)
     return out.getvalue()
 
