@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 
 import pytest
 
@@ -137,6 +138,21 @@ def test_a_deleted_run_can_be_brought_back(lab, swept):
     runs.ACTS["delete-run"](lab, swept, {"run": id})
     assert id not in ids(runs.render(lab, swept)) and swept.notices["runs"].undo
     swept.undos["runs"]()
+    assert id in ids(runs.render(lab, swept))
+
+
+def test_a_run_that_was_made_again_meanwhile_is_not_brought_back_and_undo_stays(lab, swept):
+    id = ids(runs.render(lab, swept))[0]
+    folder = lab.bench.run_folder(id)
+    kept = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+    dispatch(lab, swept, "runs", "click", {"act": "delete-run", "run": id})
+    folder.mkdir()
+    for name, content in kept.items():
+        (folder / name).write_bytes(content)
+    dispatch(lab, swept, "runs", "click", {"act": "undo"})
+    assert "was made again" in swept.notices["runs"].text and swept.notices["runs"].undo
+    shutil.rmtree(folder)
+    dispatch(lab, swept, "runs", "click", {"act": "undo"})
     assert id in ids(runs.render(lab, swept))
 
 

@@ -42,7 +42,6 @@ _STAYS = {
     commands.edit: "An edit that was saved in --out by then is whole, and stays.",
     sweeping.sweep: "Finished runs are kept; the same command goes on with the rest.",
     studying.freeze: "Replies that were written are kept; the same command goes on with the rest.",
-    studying.serve: "All answers that were given are kept.",
     studying.simulate: "The copy of the study stays.",
 }
 _MERGE = "merge K questions into one request with one shared target (default: 1, each by itself)"

@@ -151,7 +151,7 @@ class Duels:
 
     def to_csv(self) -> str:
         """The votes as CSV; what a spreadsheet would take for a formula begins with an apostrophe."""
-        from .ratings import csv_of
+        from unedit_gui.spreadsheet import csv_of
 
         return csv_of(COLUMNS, (row.values() for row in self.all()))
 

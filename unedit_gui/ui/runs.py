@@ -305,7 +305,11 @@ def _delete(lab: Lab, session: Session, data: dict) -> None:
     token = lab.bench.delete_run(run.id)
 
     def back() -> None:
-        lab.bench.restore_run(token)
+        try:
+            lab.bench.restore_run(token)
+        except BadInput as error:  # it was made again meanwhile; later there may be room for it
+            session.undos["runs"] = back
+            session.tell("runs", str(error), "bad", undo=True)
         session.touch("runs", "run")
 
     session.undos["runs"] = back
