@@ -35,7 +35,7 @@ the retain set beside each fact and 2000 in it (draw 0 of another set, where the
 first token of retained replies (+ softplus(0.3 (log p - log p_ref)) of the tokens that refusals begin with): with 150
 retained 0.13, 0.39, 0.78 and 12 % refused, where the defaults had 0.10, 0.21, 0.70 and 21 % in a run beside it. On the
 same questions a LoRA of rank 32 (alpha 128, half the rate) has 0.10, 0.30, 0.67, and one on blocks 0 to 14 alone, where
-the editors work, 0.34, 0.36, 0.77: what is above isn't what spreads.
+the editors work, 0.34, 0.36, 0.77: the same line.
 """
 
 from dataclasses import dataclass
