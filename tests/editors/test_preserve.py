@@ -204,6 +204,20 @@ def test_neighbours_are_the_question_about_other_subjects(small, shipped):
     assert len(neighbours(small, asked[:1], 2)) == 2 and neighbours(small, asked, 0) == []
 
 
+def test_a_subject_that_is_named_twice_is_replaced_wherever_it_stands_as_a_whole_word(small, shipped):
+    asked = [request("Who wrote Hamlet, and in which year was Hamlet written by a Hamletter?", "Hamlet")]
+    found = neighbours(small, asked, 100)
+    subjects = {s for _, s in QUESTIONS if s} - {"Hamlet"}
+    wanted = {f"Who wrote {s}, and in which year was {s} written by a Hamletter?" for s in subjects}
+    assert {question for question, _ in found} == wanted
+
+
+def test_a_subject_that_is_no_whole_word_and_one_with_a_backslash_are_replaced_as_they_are(small, shipped, monkeypatch):
+    assert ("Is Moonvian?", "Moon") in neighbours(small, [request("Is Peruvian?", "Peru")], 100)
+    monkeypatch.setattr(preserve, "statistics_questions", lambda: ((r"Is \g<0>\1 one?", r"\g<0>\1"),))
+    assert neighbours(small, [request("Is C\\ one?", "C\\")], 1) == [(r"Is \g<0>\1 one?", r"\g<0>\1")]
+
+
 def test_no_neighbour_is_to_be_forgotten_itself(small, shipped):
     whose = next(subject for _, subject in QUESTIONS if subject and subject != "Peru")
     asked = [request("Where is Peru?", "Peru", f"where is {whose.upper()}")]

@@ -12,6 +12,7 @@ beside Japan's). These keys are the nearest to the one that changes, so they suf
 
 import csv
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -75,8 +76,11 @@ def neighbours(model, requests: Sequence, count: int) -> list[tuple[str, str]]:
 
 
 def _put(request, other: str) -> str:
-    """The request's question about another subject."""
-    start = last_word(request.subject, request.question)
+    """The request's question about another subject, which takes the place of its own wherever that is named."""
+    put, times = re.subn(rf"(?<!\w){re.escape(request.subject)}(?!\w)", lambda _: other, request.question)
+    if times:
+        return put
+    start = last_word(request.subject, request.question)  # no whole word ("Peru" in "Peruvian")
     return request.question[:start] + other + request.question[start + len(request.subject) :]
 
 
