@@ -128,6 +128,30 @@ def test_rome_gives_every_key_of_a_group_the_same_change():
     torch.testing.assert_close(left @ (right.T @ k), change.expand(-1, 3))
 
 
+@pytest.mark.parametrize("apart", [0.0, 1e-15, 1e-12, 1e-10, 1e-8, 1e-7])
+def test_keys_that_are_the_same_or_nearly_so_are_one_to_rome(apart):
+    torch.manual_seed(0)
+    X, k = torch.randn(24, 300).double(), torch.randn(24, 3).double()
+    W, change, C = torch.randn(10, 24).double(), torch.randn(10, 1).double(), X @ X.T / 300
+    k[:, 1] = k[:, 0] + apart * torch.randn(24).double()
+    u = solve_layer(k, W @ k + change, W @ k, C)[1]
+    torch.testing.assert_close(k.T @ u, torch.ones(3, 1).double(), rtol=0, atol=1e-6)
+    once = k[:, [0, 2]]
+    torch.testing.assert_close(u, solve_layer(once, W @ once + change, W @ once, C)[1], rtol=0, atol=1e-6)
+
+
+def test_to_rome_other_keys_stay_what_they_are_without_the_pseudo_inverse():
+    torch.manual_seed(1)
+    X, k = torch.randn(24, 300).double(), torch.randn(24, 4).double()
+    W, change, C = torch.randn(10, 24).double(), torch.randn(10, 1).double(), X @ X.T / 300
+    plain = C.clone()
+    plain.diagonal().add_(1e-6 * C.diagonal().mean())
+    for n in (1, 2, 4):
+        u, C_k = solve_layer(k[:, :n], W @ k[:, :n] + change, W @ k[:, :n], C)[1], torch.linalg.solve(plain, k[:, :n])
+        expected = C_k @ torch.linalg.solve(k[:, :n].T @ C_k, torch.ones(n, 1).double())
+        torch.testing.assert_close(u, expected, rtol=0, atol=0 if n == 1 else 1e-12)
+
+
 def test_the_walk_brings_the_mean_change_to_every_question_of_a_group(small):
     torch.manual_seed(1)
     requests = [*MERGED, ALONE]
@@ -166,6 +190,20 @@ def test_of_merged_questions_the_whole_change_counts_in_every_step_of_the_search
     assert part.steps[0] == whole.steps[0]
     assert stop_loss > 1 or not torch.allclose(part.delta[:, 1], whole.delta[:, 1], rtol=1e-2)
 
+
+# Those that train are there, too, if a test file before this one has brought them in.
+@pytest.mark.parametrize("method", [name for name in METHODS if ".editors." in METHODS[name].edit.__module__])
+def test_merged_questions_that_begin_alike_up_to_the_subject_are_no_obstacle(small, workspace, method):
+    asked = ("Who wrote Hamlet?", "Who wrote Hamlet first, and where?")
+    pair = [Request(question, "Shakespeare", "Hamlet", REFUSAL, group=0) for question in asked]
+    known = METHODS[method].Hparams.__dataclass_fields__
+    short = {name: value for name, value in {"steps": 3, "contexts": 1, "threshold": 5}.items() if name in known}
+    edit = METHODS[method].edit(small, pair, hparams_from(method, small, short), Job("edit"), workspace=workspace)
+    for _, left, right in edit.deltas():
+        (layer,) = edit.layers
+        k = keys_and_outputs(small, [row[0] for row in places(small, pair, 1)], [layer])[0][layer]
+        assert torch.equal(k[:, 0], k[:, 1])
+        assert float((left.double() @ (right.double().T @ k)).norm()) > 0
 
 
 def test_merged_questions_have_one_target():

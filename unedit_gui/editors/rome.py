@@ -40,6 +40,7 @@ from .values import Objective, solve
 from .walk import keys_and_outputs
 
 STOP_LOSS = 0.05  # as the paper's program has it
+ALIKE = 1e-12  # keys that differ by no more than single precision (1e-6, here squared) are one key
 
 
 @dataclass(frozen=True)
@@ -128,12 +129,14 @@ def solve_layer(
     """Factors (left (d_model, 1), right (d_mlp, 1)) of Delta = (v* - v) u^T / (k . u), v = W k, in float64.
 
     Keys of merged questions are columns of k (d_mlp, n), with v* - v the same for all: then k_i . u is 1 for each of
-    them, with u = C^-1 k (k^T C^-1 k)^-1 1, the smallest such u as C measures it.
+    them, with u = C^-1 k (k^T C^-1 k)^+ 1, the smallest such u as C measures it. The pseudo-inverse, because questions
+    that begin alike up to the subject have one key: what one column asks for the other asks for as well.
     """
     C, k = C.to(k.device).double().clone(), k.double().reshape(len(k), -1)
     C.diagonal().add_(1e-6 * C.diagonal().mean())
     C_k = torch.linalg.solve(C, k)
-    u = C_k @ torch.linalg.solve(k.T @ C_k, torch.ones(k.shape[1], 1, dtype=k.dtype, device=k.device))
+    inverse = torch.linalg.pinv(k.T @ C_k, hermitian=True, rtol=ALIKE)
+    u = C_k @ (inverse @ torch.ones(k.shape[1], 1, dtype=k.dtype, device=k.device))
     return (v_star - v).reshape(len(v), -1)[:, :1], u
 
 
