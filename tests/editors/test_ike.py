@@ -97,7 +97,16 @@ def test_no_more_than_k_are_shown_and_retained_ones_among_them(real_model, works
         pairs = shown(real_model, edit, REQUESTS[0].question)
         kept = [d for d in edit.manifest["demonstrations"] if d["kind"] == "retain"]
         found = sum(pair in {(d["question"], d["reply"]) for d in kept} for pair in pairs)
-        assert len(pairs) <= k and found == min(retain, k)
+        assert len(pairs) <= k and found == min(retain, k - 1)
+
+
+@pytest.mark.parametrize(("k", "retain"), [(1, 0), (1, 1), (2, 2), (4, 4), (4, 32), (4, 1)])
+def test_a_refusal_is_shown_however_many_retained_ones_are_wanted(small, workspace, ike, k, retain):
+    request = REQUESTS[0]
+    edit = made_of(small, [request], workspace, ike, k=k, retain=retain)
+    pairs = shown(small, edit, request.question)
+    assert len(pairs) <= k and pairs[-1] == (request.question, request.target_new)
+    assert len([reply for _, reply in pairs if reply != request.target_new]) == min(retain, k - 1)
 
 
 def test_protected_facts_are_among_the_retained_ones(real_model, workspace, ike):

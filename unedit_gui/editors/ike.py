@@ -50,7 +50,9 @@ _STOCK = 120  # shipped replies that go into the store, those nearest to the fac
 @dataclass(frozen=True)
 class IkeHparams(Hparams):
     k: int = hparam(16, "How many demonstrations at most are put before a question.", low=1, high=64)
-    retain: int = hparam(1, "How many of them are other questions with their own answers.", low=0, high=32)
+    retain: int = hparam(
+        1, "How many of them are other questions with their own answers; k - 1 at most.", low=0, high=32
+    )
     contexts: int = hparam(3, "In how many wordings each fact is demonstrated; the first is its own.", low=1, high=8)
     near: float = hparam(
         0.4,

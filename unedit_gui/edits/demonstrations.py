@@ -44,7 +44,7 @@ def retrieve(model, edit, asked: str) -> tuple[tuple[str, str], ...]:
     """(question, reply) of the demonstrations for a question, from the farthest to the nearest.
 
     Those of facts to be forgotten have to be as like as `near`, and as the likest neighbour. Where none is, nothing is
-    shown at all.
+    shown at all; where one is, it is shown, however many retained ones are wanted.
     """
     hparams, stock = edit.manifest["hparams"], edit.manifest["demonstrations"]
     tensors = edit.tensors
@@ -58,7 +58,7 @@ def retrieve(model, edit, asked: str) -> tuple[tuple[str, str], ...]:
     refused = [i for i in ranked if stock[i]["kind"] != "retain" and likeness[i] >= needed]
     if not refused:
         return ()
-    kept = [i for i in ranked if stock[i]["kind"] == "retain"][: hparams["retain"]]
+    kept = [i for i in ranked if stock[i]["kind"] == "retain"][: min(hparams["retain"], hparams["k"] - 1)]
     chosen = [*refused[: max(0, hparams["k"] - len(kept))], *kept][: hparams["k"]]
     chosen.sort(key=lambda i: (float(likeness[i]), -i))
     return tuple((stock[i]["question"], stock[i]["reply"]) for i in chosen)
