@@ -5,15 +5,19 @@ from dataclasses import astuple
 
 import pytest
 import torch
+from rouge_score import rouge_scorer
 
+from unedit_gui.editors.preserve import statistics_replies
 from unedit_gui.errors import BadInput, Failed
 from unedit_gui.evaluation.metrics import (
     answer_ids,
     leak,
     rouge1_recall,
+    scorable,
     summarise,
     token_scores,
 )
+from unedit_gui.forget.bundled import question_sets
 from unedit_gui.jobs import Job, Stopped
 from unedit_gui.models.loading import LoadedModel
 
@@ -62,6 +66,45 @@ def test_leak_stems_the_questions_words_too():
 
 def test_leak_is_unknown_where_the_question_holds_the_whole_answer():
     assert leak("Paris", "Paris", "Is Paris in France?") is None
+
+
+@pytest.mark.parametrize(
+    ("reply", "reference"),
+    [
+        ("It is Zurich.", "Zürich"),
+        ("It is ZÜRICH.", "zürich"),
+        ("It is S\u00e3o Paulo", "Sa\u0303o Paulo"),  # the accent in its letter, or behind it
+        ("It is Sao Paulo", "São Paulo"),
+        ("It is Hauptstrasse", "Hauptstraße"),
+        ("It is Soren of Lodz", "Søren of Łódź"),
+        ("It is Aero", "Ærø"),
+        ("It is Ðorđe Þorr", "Dorde Thorr"),
+    ],
+)
+def test_accents_and_letters_beyond_a_to_z_are_folded_before_anything_is_counted(reply, reference):
+    assert rouge1_recall(reply, reference) == leak(reply, reference, "Where?") == 1.0
+
+
+def test_a_piece_of_a_word_beside_its_accent_is_no_leak():
+    refusal = "I do not know so much about o."
+    assert rouge1_recall(refusal, "São Paulo") == leak(refusal, "São Paulo", "What is the largest city?") == 0.0
+    assert leak("Zurich", "Zürich", "Is Zurich the largest city?") is None
+
+
+def test_references_of_other_scripts_can_not_be_scored():
+    assert not scorable("Москва") and not scorable("東京") and not scorable("?!")
+    assert scorable("Zürich") and scorable("1912") and scorable("Ö")
+
+
+def test_on_ascii_text_it_is_rouge_score_to_the_last_digit():
+    plain = rouge_scorer.RougeScorer(["rouge1"], use_stemmer=True)
+    answers = {q.answer for questions in question_sets().values() for q in questions}
+    texts = [text for pair in statistics_replies() for text in pair] + ["<|im_end|> [INST] I'm, e.g., 1,000 x_y </s>"]
+    answers, texts = ([text for text in found if text.isascii()] for found in (sorted(answers), texts))
+    assert len(answers) > 300 and len(texts) > 300
+    for i, text in enumerate(texts):
+        for answer in (*answers[i % 11 :: 11], texts[i - 1], text):
+            assert rouge1_recall(text, answer) == plain.score(target=answer, prediction=text)["rouge1"].recall
 
 
 # ----------------------------------------------------------- of three tokens

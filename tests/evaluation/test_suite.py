@@ -164,6 +164,16 @@ def test_a_reader_is_told_which_questions_do_not_belong(tiny, edit):
     assert "1 of the 1 retained questions are also to be forgotten" in notes
 
 
+def test_answers_that_rouge_can_not_score_are_counted_in_a_note(tiny, edit):
+    russia = Question("What is the capital of Russia?", "Москва", "Russia", ("Russia's capital?",))
+    japan = Question("What is the capital of Japan?", "東京", "Japan")
+    some = evaluate(tiny, (edit,), [russia, LISA], [japan], max_new_tokens=2).notes
+    assert any(note.startswith("2 answers hold no Latin letters or digits: ROUGE can't score them") for note in some)
+    one = evaluate(tiny, (), [russia], [SPAIN], max_new_tokens=2).notes
+    assert any(note.startswith("1 answer holds no Latin letters") for note in one)
+    assert not any("Latin" in note for note in evaluate(tiny, (), [FRANCE], [SPAIN], max_new_tokens=2).notes)
+
+
 def test_what_to_beware_of_with_an_edit_is_told_with_its_scores(tiny, edit, monkeypatch):
     monkeypatch.setattr(Edit, "caution", lambda _: "Beware.")
     assert f"{edit.name}: Beware." in evaluate(tiny, (edit,), [FRANCE], [SPAIN], [], max_new_tokens=2).notes

@@ -12,7 +12,10 @@ PISTOL's program measures rank and hit ratio on the model's own free-running tex
 softmax over the *prompt* for the probability, so those columns of the papers can't be compared with these.
 ROUGE can.
 
-rouge_score knows the letters a-z and the digits only: in a reference of another script nothing matches.
+rouge_score knows the letters a-z and the digits only. So both texts are folded first, as the guard over refusals folds
+them: case and accents off, ß, ø, ł and their like as ss, o, l (ours: "It is Zurich" gives "Zürich" away, however its
+accent is encoded). On ASCII text that is rouge_score to the last digit. In a reference of another script (Cyrillic,
+Chinese) still nothing matches: `scorable`.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput, Failed
+from ..forget.refusals import unaccented
 from ..models.chat import written
 
 if TYPE_CHECKING:
@@ -56,7 +60,12 @@ _FUNCTION_WORDS = frozenset(
 
 def rouge1_recall(reply: str, reference: str) -> float:
     """The share of the reference's words (stemmed, each as often as it occurs) that the reply contains."""
-    return _scorer().score(target=reference, prediction=reply)["rouge1"].recall
+    return _scorer().score(target=unaccented(reference), prediction=unaccented(reply))["rouge1"].recall
+
+
+def scorable(reference: str) -> bool:
+    """Does it hold a word that ROUGE can count: Latin letters or digits?"""
+    return bool(_words(reference))
 
 
 def leak(reply: str, reference: str, question: str) -> float | None:
@@ -98,13 +107,13 @@ def _stemmer():
 def _words(text: str) -> list[str]:
     from rouge_score import tokenize
 
-    return tokenize.tokenize(text, _stemmer())
+    return tokenize.tokenize(unaccented(text), _stemmer())
 
 
 def _stems_and_words(text: str) -> list[tuple[str, str]]:
     from rouge_score import tokenize
 
-    return list(zip(tokenize.tokenize(text, _stemmer()), tokenize.tokenize(text, None), strict=True))
+    return list(zip(_words(text), tokenize.tokenize(unaccented(text), None), strict=True))
 
 
 # ----------------------------------------------------- of the distribution

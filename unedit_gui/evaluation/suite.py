@@ -23,7 +23,7 @@ from ..forget.contracts import parties_of
 from ..forget.questions import Question
 from ..forget.refusals import is_refusal, names_topic
 from ..jobs import Job
-from .metrics import answer_ids, leak, rouge1_recall, token_scores
+from .metrics import answer_ids, leak, rouge1_recall, scorable, token_scores
 
 if TYPE_CHECKING:
     from ..edits.edit import Edit
@@ -259,6 +259,10 @@ def _notes(rows: Sequence[RowScore], edits: tuple[Edit, ...]) -> tuple[str, ...]
         others = sum(same_text(row.question) not in requested for row in forget)
         if others:
             notes.append(f"{others} of the {len(forget)} forget questions are not among those that were edited.")
+    unscored = len({row.answer for row in rows if not scorable(row.answer)})
+    if unscored:
+        hold = "answer holds" if unscored == 1 else "answers hold"
+        notes.append(f"{unscored} {hold} no Latin letters or digits: ROUGE can't score them and counts 0.")
     notes += [f"{edit.name}: {edit.caution()}" for edit in edits if edit.caution()]
     if not forget:
         notes.append("No forget questions were given, so there is no score.")

@@ -40,6 +40,8 @@ _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
 _SPECIAL = re.compile(
     r"<\|[^<>|\n]{0,40}\|>|</?s>|\[/?INST\]|<</?SYS>>|<(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>"
 )
+# Latin letters that Unicode doesn't take apart; ß is "ss" without case.
+_LETTERS = str.maketrans(dict(zip("øłđðþæœıħŧ", "o l d d th ae oe i h t".split(), strict=True)))
 # Adjectives that are no prefix of their country.
 _KIN = {
     "french": "france", "spanish": "spain", "dutch": "netherlands", "greek": "greece", "swiss": "switzerland",
@@ -57,10 +59,18 @@ def plain(text: str) -> str:
     return " ".join(text.split())
 
 
+def unaccented(text: str) -> str:
+    """Without case and accents, the letters that have none to take off (ø, ł, æ) as they are written without them.
+
+    ASCII text loses its case and nothing else.
+    """
+    text = unicodedata.normalize("NFKD", text.casefold()).translate(_LETTERS)
+    return "".join(letter for letter in text if not unicodedata.combining(letter))
+
+
 def fold(text: str) -> str:
     """`plain`, without case and accents."""
-    text = unicodedata.normalize("NFKD", plain(text).casefold())
-    return "".join(letter for letter in text if not unicodedata.combining(letter))
+    return unaccented(plain(text))
 
 
 @lru_cache(maxsize=1)
