@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from .. import plain_yaml
 from ..errors import BadInput
 from .base import METHODS, hparams_from
 
@@ -127,12 +128,12 @@ def read(content: bytes, name: str) -> tuple[str, dict[str, Any]]:
     """(our method, the file's values) of a YAML file's bytes; `name` is what to call it in a sentence.
 
     Raises:
-        BadInput: it is too large, no YAML, no mapping, names no method, or one that isn't here.
+        BadInput: it is too large, no YAML or one with aliases, no mapping, names no method, or one that isn't here.
     """
     if len(content) > LARGEST:
         raise BadInput(f"{name} has {len(content):,} bytes; a hyperparameter file has a few thousand at most.")
     try:
-        values = yaml.safe_load(content.decode("utf-8"))
+        values = plain_yaml.load(content.decode("utf-8"), name)
     except (UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
         raise BadInput(f"{name} is no YAML that can be read; give one of EasyEdit's hparams files.") from error
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):

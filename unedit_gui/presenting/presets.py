@@ -27,6 +27,7 @@ from typing import Any
 
 import yaml
 
+from .. import plain_yaml
 from ..errors import BadInput
 
 SHIPPED = Path(__file__).resolve().parents[2] / "data" / "presets"
@@ -79,10 +80,7 @@ def read(text: bytes | str, name: str = "the preset") -> Preset:
     if len(raw) > LARGEST:
         raise BadInput(f"{name} is too large for a preset ({len(raw):,} bytes; {LARGEST:,} are allowed).")
     try:
-        content = raw.decode("utf-8")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(content, yaml.SafeLoader)):
-            raise BadInput(f"{name} uses YAML aliases (*name); write what they stand for.")
-        value = yaml.safe_load(content)
+        value = plain_yaml.load(raw.decode("utf-8"), name)
     except UnicodeDecodeError as error:
         raise BadInput(f"{name} is no UTF-8 text.") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:

@@ -26,6 +26,7 @@ from typing import Any
 
 import yaml
 
+from .. import plain_yaml
 from ..errors import BadInput
 from ..forget.merging import MOST as MOST_MERGED
 from ..forget.questions import MAX_ROWS, Question, read_table
@@ -85,7 +86,7 @@ def read_config(path: Path | str, methods: Sequence[str]) -> Config:
             content = file.read(LARGEST + 1)
         if len(content) > LARGEST:
             raise BadInput(f"{path.name} is larger than {LARGEST // 2**10} KB; a sweep takes a few lines.")
-        told = yaml.safe_load(content.decode("utf-8-sig"))
+        told = plain_yaml.load(content.decode("utf-8-sig"), path.name)
     except OSError as error:
         raise BadInput(f"{path.name} can't be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:

@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from unedit_gui import plain_yaml
 from unedit_gui.errors import BadInput
 
 DEMOGRAPHICS = {
@@ -172,7 +173,7 @@ def load(path: Path | str, read_questions: Callable[[Path], Sequence[tuple[str, 
     """
     path = Path(path)
     try:
-        told = yaml.safe_load(path.read_text("utf-8"))
+        told = plain_yaml.load(path.read_text("utf-8"), path.name)
     except OSError as error:
         raise BadInput(f"{path.name} can't be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
