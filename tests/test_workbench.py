@@ -247,6 +247,15 @@ def test_an_edit_of_another_model_is_refused_everywhere(bench, shared):
             action()
 
 
+@pytest.mark.parametrize(("made_in", "told"), [("float16", True), ("float32", False), ("bfloat16", False)])
+def test_that_float16_counts_as_a_model_of_its_own_is_said_where_an_edit_is_refused(bench, shared, made_in, told):
+    about = {**shared.made.about, "dtype": made_in}
+    stranger = Edit.make({**shared.made.manifest, "base": "f" * 16}, shared.made.tensors, about)
+    with pytest.raises(BadInput, match="another model than the one loaded") as refused:
+        bench.evaluate((stranger,), [FRANCE], [])
+    assert ("float16 counts as a model of its own" in str(refused.value)) == told
+
+
 def test_edits_stack_and_travel_together(bench, tmp_path):
     first = bench.edit([FRANCE], "memit", targets="given", hparams=QUICK)
     second = bench.edit([LISA], "memit", targets="given", hparams=QUICK, on=first)

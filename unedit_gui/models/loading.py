@@ -74,7 +74,10 @@ class LoadedModel:
 
 
 def fingerprint(hf: torch.nn.Module) -> str:
-    """A name for the weights that doesn't depend on device or dtype of loading (16 hex digits).
+    """A name for the weights (16 hex digits), the same on every device, and in float32 and bfloat16.
+
+    In float16 it is another one, as that rounds otherwise than bfloat16: an edit that was made in float32 or bfloat16
+    is refused beside a model in float16, and the other way round.
 
     SHA-256 over every tensor's name, shape and 4096 evenly spaced values rounded to bfloat16: seconds even for
     a 70B model, and any training step or other checkpoint changes it. `weights_digest` reads every byte.
