@@ -42,6 +42,14 @@ def test_the_cosine_is_that_of_the_dense_changes(model):
     assert compare(first, make(model, {3: 1}, seed=2)).cosine == 0  # no projection in common
 
 
+@pytest.mark.parametrize("d_mlp", [40, 64])
+def test_edits_of_models_that_differ_in_the_width_of_their_mlps_have_nothing_in_common(model, d_mlp):
+    first, second = make(model, {1: 2}), make(tiny_llama(bytes_tokenizer(), d_mlp=d_mlp), {1: 2})
+    found = compare(first, second)
+    assert found.cosine == 0 and found.norms == pytest.approx([float(dense(e).norm()) for e in (first, second)])
+    assert "base" in {what for what, *_ in found.differing}
+
+
 def test_an_edit_that_changes_no_weight_has_no_cosine(model):
     first, second = make(model, {1: 2}), make(model, {}, kind="demonstrations", method="ike")
     found = compare(first, second)

@@ -79,11 +79,11 @@ def _fields(edit: Edit) -> dict[str, Any]:
 
 
 def _inner(first: Edit, second: Edit) -> float:
-    """<Delta_1, Delta_2> in float64, over the modules that both change."""
+    """<Delta_1, Delta_2> in float64, over the modules that both change and that are of one shape in both."""
     other = {module: (left.double(), right.double()) for module, left, right in second.deltas()}
     total = 0.0
-    for module, left, right in first.deltas():
-        if module in other and other[module][0].shape[0] == left.shape[0]:
-            lefts, rights = left.double().T @ other[module][0], right.double().T @ other[module][1]
+    for module, *factors in first.deltas():
+        if module in other and [f.shape[0] for f in factors] == [f.shape[0] for f in other[module]]:
+            lefts, rights = (own.double().T @ its for own, its in zip(factors, other[module], strict=True))
             total += float((lefts * rights).sum())
     return total
