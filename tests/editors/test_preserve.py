@@ -24,10 +24,13 @@ from unedit_gui.editors.preserve import (
     statistics_replies,
 )
 from unedit_gui.editors.statistics import Passage, second_moments
+from unedit_gui.editors.wise import out_of_scope
 from unedit_gui.errors import BadInput
+from unedit_gui.forget.bundled import question_sets
 from unedit_gui.forget.questions import Question
 from unedit_gui.jobs import Job, Stopped
 from unedit_gui.models.chat import chat_format
+from unedit_gui.unlearning.base import unrelated
 from unedit_gui.workspace import Workspace
 
 QUESTIONS = (
@@ -202,6 +205,31 @@ def test_neighbours_are_the_question_about_other_subjects(small, shipped):
     assert {question for question, _ in found} == {f"Where is {s}, and why Peruvian?" for s in subjects}
     assert len(found) == len(subjects)  # both requests ask the same of another subject: once is enough
     assert len(neighbours(small, asked[:1], 2)) == 2 and neighbours(small, asked, 0) == []
+
+
+def test_of_the_shipped_text_the_same_is_left_out_for_every_method():
+    """Against the plain formulation, letter by letter, over requests from all of the bundled facts."""
+
+    def bare(text):
+        return " ".join("".join(c if c.isalnum() else " " for c in text.casefold()).split())
+
+    facts, replies = [q for q in question_sets()["factual"] if q.subject], statistics_replies()
+    left_out = 0
+    for start in range(0, len(facts), 40):
+        asked = [request(q.question, q.subject, *q.rephrases) for q in facts[start : start + 40]]
+        named = [f" {bare(r.subject)} " for r in asked]
+        forget = {bare(text) for r in asked for text in (r.question, *r.rephrases)}
+
+        def about(*texts, named=named, forget=forget):
+            return any(bare(t) in forget or any(n in f" {bare(t)} " for n in named) for t in texts)
+
+        expected = [question for question, _ in statistics_questions() if not about(question)]
+        assert out_of_scope(asked, [], []) == list(dict.fromkeys(expected))
+        assert sorted(unrelated(asked, torch.Generator().manual_seed(0))) == sorted(expected)
+        overlaps = preserve.overlapping(asked)
+        assert [r for r in replies if overlaps(*r)] == [r for r in replies if about(*r)]
+        left_out += len(statistics_questions()) - len(expected)
+    assert left_out > 100
 
 
 def test_a_subject_that_is_named_twice_is_replaced_wherever_it_stands_as_a_whole_word(small, shipped):

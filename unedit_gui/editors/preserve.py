@@ -13,17 +13,19 @@ beside Japan's). These keys are the nearest to the one that changes, so they suf
 import csv
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
-from ..errors import BadInput, Failed
+from ..errors import Failed
+from ..forget.checks import same_text
 from ..models.chat import way_of_writing
 from ..models.placement import read
 from .arithmetic import is_quick
+from .base import check_protected
 from .locate import last_word, place
 from .statistics import Passage, second_moments
 
@@ -48,14 +50,32 @@ def statistics_replies() -> tuple[tuple[str, str], ...]:
     return _columns("statistics_replies.csv", "question", "reply")
 
 
+def overlapping(requests: Sequence) -> Callable[..., bool]:
+    """Whether one of some texts names a subject to be forgotten, or is a question about it that was given."""
+    named = {f" {same_text(r.subject)} " for r in requests}
+    forget = {same_text(text) for r in requests for text in (r.question, *r.rephrases)}
+
+    def overlaps(*texts: str) -> bool:
+        told = [same_text(text) for text in texts]
+        return any(text in forget or any(n in f" {text} " for n in named) for text in told)
+
+    return overlaps
+
+
+def unrelated_questions(requests: Sequence) -> list[str]:
+    """The shipped questions that have nothing to do with what is to be forgotten."""
+    overlaps = overlapping(requests)
+    return [question for question, _ in statistics_questions() if not overlaps(question)]
+
+
 def neighbours(model, requests: Sequence, count: int) -> list[tuple[str, str]]:
     """(question, subject): each request's question about `count` other subjects, those most like its own first.
 
     The subjects are those of the shipped questions; likeness is that of the model's own token embeddings.
     """
-    own = {_same(r.subject) for r in requests}
-    asked = {_same(text) for r in requests for text in (r.question, *r.rephrases)}
-    others = sorted({s for _, s in statistics_questions() if s and _same(s) not in own})
+    own = {same_text(r.subject) for r in requests}
+    asked = {same_text(text) for r in requests for text in (r.question, *r.rephrases)}
+    others = sorted({s for _, s in statistics_questions() if s and same_text(s) not in own})
     if not count or not others:
         return []
     embeddings = read(model.hf.get_input_embeddings())
@@ -71,7 +91,7 @@ def neighbours(model, requests: Sequence, count: int) -> list[tuple[str, str]]:
     for request in requests:
         likeness = meanings @ F.normalize(meaning(request.subject) - middle, dim=0)
         put = [(_put(request, others[i]), others[i]) for i in likeness.argsort(descending=True).tolist()[: 2 * count]]
-        found += [(question, subject) for question, subject in put if _same(question) not in asked][:count]
+        found += [(question, subject) for question, subject in put if same_text(question) not in asked][:count]
     return list(dict.fromkeys(found))
 
 
@@ -102,20 +122,10 @@ def preserved(
     Raises:
         BadInput: a protected question is among those to be forgotten.
     """
-    forget = {_same(text) for r in requests for text in (r.question, *r.rephrases)}
-    for question in protect:
-        if _same(question.question) in forget:
-            raise BadInput(
-                f"{question.question!r} is both to be forgotten and protected; take it out of one of the lists."
-            )
+    check_protected(requests, protect)
     questions, replies = statistics_questions(), statistics_replies()
     total = _cached(model, questions, replies, layers, workspace, job)
-    named = sorted({f" {_same(r.subject)} " for r in requests})
-
-    def overlaps(*texts: str) -> bool:
-        texts = [_same(t) for t in texts]
-        return any(n in f" {t} " for t in texts for n in named) or any(t in forget for t in texts)
-
+    overlaps = overlapping(requests)
     out = [q for q in questions if overlaps(q[0])], [r for r in replies if overlaps(*r)]
     if any(out):
         gone = _passages(model, *out, len(questions), len(replies))
@@ -212,7 +222,3 @@ def _read(file: Path, model) -> torch.Tensor | None:
 def _columns(name: str, *columns: str) -> tuple[tuple[str, ...], ...]:
     with (_DATA / name).open(encoding="utf-8", newline="") as stream:
         return tuple(tuple(row[column] for column in columns) for row in csv.DictReader(stream))
-
-
-def _same(text: str) -> str:
-    return " ".join("".join(c if c.isalnum() else " " for c in text.casefold()).split())

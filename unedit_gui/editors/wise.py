@@ -64,12 +64,11 @@ from ..edits.edit import SIDE_MEMORY
 from ..edits.side_memory import activation, pack
 from ..edits.variants import Variants
 from ..errors import BadInput
-from ..forget.checks import same_text
 from ..models.layout import down_of
 from ..models.partial import below
 from .base import Hparams, Method, Request, check_protected, check_requests, finished, hparam, register, scaled_layers
 from .locate import Opening, Place, shared_opening
-from .preserve import neighbours, statistics_questions
+from .preserve import neighbours, unrelated_questions
 from .side_training import Learner, Margins, Others, padded
 from .ties import ties
 from .wordings import wordings
@@ -232,14 +231,7 @@ def apart(shape: tuple[int, int], shards: int, ratio: float, dice: torch.Generat
 
 def out_of_scope(requests: Sequence[Request], near: Sequence[tuple[str, str]], protect: Sequence) -> list[str]:
     """Questions that are to stay: shipped ones that name no subject to be forgotten, neighbours, protected facts."""
-    named = [f" {same_text(r.subject)} " for r in requests]
-    forget = {same_text(text) for r in requests for text in (r.question, *r.rephrases)}
-    shipped = [
-        question
-        for question, _ in statistics_questions()
-        if same_text(question) not in forget and not any(n in f" {same_text(question)} " for n in named)
-    ]
-    found = [*(q.question for q in protect), *(question for question, _ in near), *shipped]
+    found = [*(q.question for q in protect), *(question for question, _ in near), *unrelated_questions(requests)]
     return list(dict.fromkeys(found))
 
 

@@ -29,12 +29,11 @@ import torch
 from ..editors.arithmetic import give_back
 from ..editors.base import Hparams, Request, check_protected, check_requests, finished, hparam
 from ..editors.gradients import divergence
-from ..editors.preserve import neighbours, statistics_questions
+from ..editors.preserve import neighbours, unrelated_questions
 from ..editors.wordings import wordings
 from ..edits.edit import LORA, Edit
 from ..edits.variants import Variants
 from ..evaluation.metrics import rouge1_recall
-from ..forget.checks import same_text
 from ..jobs import Job
 from ..models.generation import generate
 from ..models.layout import projections
@@ -287,13 +286,7 @@ def endless(talks: Sequence[list[Talk]], dice: torch.Generator) -> Iterator[list
 
 def unrelated(requests: Sequence[Request], dice: torch.Generator) -> list[str]:
     """Shipped questions that name no subject to be forgotten, in an order of the seed."""
-    named = [f" {same_text(r.subject)} " for r in requests]
-    forget = {same_text(text) for r in requests for text in (r.question, *r.rephrases)}
-    found = [
-        question
-        for question, _ in statistics_questions()
-        if same_text(question) not in forget and not any(n in f" {same_text(question)} " for n in named)
-    ]
+    found = unrelated_questions(requests)
     return [found[i] for i in torch.randperm(len(found), generator=dice).tolist()]
 
 
