@@ -21,7 +21,7 @@ Measured on the bundled model, 40 facts that it knows and that are in no bundled
 default hparams: forget R1 0.15, rephrased 0.24, retain / before 0.73, no reply a refusal. With 16 epochs, 1000 in the
 retain set and weight 0.6: 0.33, 0.29, 0.80. With all tokens of a reply pushed down, the mean in the second term and no
 other wordings: 0.15, 0.00, 0.20, the others as vague sentences. On forty others that it only just knows the defaults
-have 0.34, 0.42, 0.69; rank 2 0.33, 0.44, 0.63, rank 32 0.28, 0.29, 0.69, rank 64 broke the model (0.08, 0.06, 0.14), all
+have 0.34, 0.42, 0.69; rank 2 0.33, 0.44, 0.63, rank 32 0.28, 0.29, 0.69, rank 64 broke it (0.08, 0.06, 0.14), all
 at the same alpha / r; blocks 0 to 14 alone 0.39, 0.50, 0.65, blocks 10 to 21 0.40, 0.52, 0.66.
 """
 
