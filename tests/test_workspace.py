@@ -140,15 +140,39 @@ def test_folder_takes_the_place_of_an_older_one(space):
 
 
 def test_what_a_killed_process_left_is_swept_after_a_day_but_not_before(space):
-    fresh, stale = space.models_dir / ".fresh.part", space.models_dir / ".stale.part"
+    names = []
+    for _ in range(2):
+        with space.atomic_folder(space.models_dir / "m") as part:
+            names.append(part)
+    fresh, stale = names
     for folder in (fresh, stale):
         folder.mkdir()
         (folder / "half").touch()
-    yesterday = time.time() - 2 * 24 * 3600
-    os.utime(stale, (yesterday, yesterday))
+    make_old(stale)
     with space.atomic_folder(space.models_dir / "m"):
         pass
     assert fresh.exists() and not stale.exists()
+
+
+def make_old(*paths: Path) -> None:
+    yesterday = time.time() - 2 * 24 * 3600
+    for path in paths:
+        os.utime(path, (yesterday, yesterday))
+
+
+def test_unfinished_files_and_folders_of_other_programs_stay(space, tmp_path):
+    mine = tmp_path / "Documents"
+    download = mine / ".movie.mp4.part"
+    for folder in (mine / ".backup.part", mine / ".0123.part"):
+        folder.mkdir(parents=True)
+        (folder / "photo.jpg").touch()
+    download.write_text("my only copy")
+    make_old(download, mine / ".backup.part", mine / ".0123.part")
+    space.write_atomically(mine / "c.csv", "x")
+    with space.atomic_folder(mine / "adapter"):
+        pass
+    names = {".backup.part", ".backup.part/photo.jpg", ".0123.part", ".0123.part/photo.jpg", ".movie.mp4.part"}
+    assert tree(mine) == names | {"c.csv", "adapter"}
 
 
 # Locks

@@ -23,7 +23,7 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-_PART = ".part"  # ends the name of something not finished
+_UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.part")  # the names of what is not finished, as `_part_of` makes them
 _ABANDONED = 24 * 3600.0  # seconds after which an unfinished thing belongs to a process that died
 _SAFE = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _OURS = re.compile(r".*-[0-9a-f]{10}")
@@ -223,15 +223,20 @@ class Workspace:
 
 
 def _part_of(final: Path) -> Path:
-    """A hidden, unused name next to `final`; unfinished things of processes that died go by the way."""
+    """A hidden, unused name next to `final`; unfinished things of processes that died go by the way.
+
+    `final` may lie in any folder of the user's, so that nothing goes but what bears one of our own names.
+    """
     final.parent.mkdir(parents=True, exist_ok=True)
-    for old in final.parent.glob(f".*{_PART}"):
+    for old in final.parent.glob(".*.part"):
+        if not _UNFINISHED.fullmatch(old.name):
+            continue
         try:
             if time.time() - old.stat().st_mtime > _ABANDONED:
                 shutil.rmtree(old) if old.is_dir() else old.unlink()
         except OSError:
             continue  # someone else's, or gone already
-    return final.parent / f".{secrets.token_hex(8)}{_PART}"
+    return final.parent / f".{secrets.token_hex(8)}.part"
 
 
 def _move_in(part: Path, final: Path) -> None:
