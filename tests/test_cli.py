@@ -413,6 +413,19 @@ def test_a_real_run_keeps_stdout_for_the_result_and_stderr_clean(folder):
     assert json.loads(done.stdout)["n"] == 2
 
 
+def test_out_may_be_this_process_s_own_output_even_one_that_is_appended_to(tmp_path):
+    own, log = tmp_path / "stdout", tmp_path / "log.txt"
+    own.symlink_to("/proc/self/fd/1")  # what /dev/stdout is; never try this with the real one
+    log.write_text("Earlier.\n")
+    command = [sys.executable, "-m", "unedit_gui", "contracts", "--home", str(tmp_path / "home"), "--out", str(own)]
+    piped = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    with log.open("a") as file:
+        subprocess.run(command, cwd=ROOT, stdout=file)
+    assert piped.returncode == 0 and own.is_symlink()
+    assert piped.stdout.startswith("question,answer") and "contracts that share a party" in piped.stdout
+    assert log.read_text() == "Earlier.\n" + piped.stdout
+
+
 def test_a_reader_that_has_enough_is_no_error(folder):
     where = f"--model {folder / 'model'} --home {folder / 'home'}"
     shell = f"{sys.executable} -m unedit_gui models {where} | true; echo ${{PIPESTATUS[0]}}"

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import stat
 import threading
 import time
 from pathlib import Path
@@ -110,6 +111,38 @@ def test_a_file_appears_only_when_finished_and_any_error_leaves_the_old_one(spac
             part.write_bytes(b"half")
             raise error
     assert final.read_bytes() == b"one" and tree(final.parent) == {"c.bin"}
+
+
+def test_a_link_stays_and_what_it_points_to_is_written(space, tmp_path):
+    real, link = tmp_path / "a" / "real.csv", tmp_path / "link.csv"
+    real.parent.mkdir()
+    real.write_text("old")
+    link.symlink_to(real)
+    space.write_atomically(link, "new")
+    assert link.is_symlink() and real.read_text() == "new"
+    assert tree(tmp_path) == {"a", "a/real.csv", "link.csv"}
+
+
+def test_a_pipe_is_written_to_and_stays_a_pipe(space, tmp_path):
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()), daemon=True)
+    reader.start()
+    space.write_atomically(pipe, "whole")
+    assert pipe.is_fifo()
+    reader.join(30)
+    assert read == ["whole"]
+
+
+def test_a_device_is_written_to_and_stays_a_device(space, tmp_path):
+    device = tmp_path / "null"
+    try:
+        os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+        device.write_text("x")
+    except PermissionError:
+        pytest.skip("only root can make a device, and not everywhere")
+    space.write_atomically(device, "gone")
+    assert device.is_char_device() and tree(tmp_path) == {"null"}
 
 
 def test_folder_appears_only_when_finished(space):

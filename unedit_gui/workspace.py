@@ -13,10 +13,13 @@ import os
 import re
 import secrets
 import shutil
+import stat
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 try:
     import fcntl
@@ -127,8 +130,19 @@ class Workspace:
     @contextmanager
     def atomic_file(self, path: Path | str) -> Iterator[Path]:
         """Yield an unused name next to `path`. The file that the block writes there takes its name (and its place) if
-        the block ends well; if it raises, also by a stop, nothing is left of it."""
-        part = _part_of(Path(path))
+        the block ends well; if it raises, also by a stop, nothing is left of it.
+
+        A link stays, and what it points to is replaced. To a device, a pipe or this process's own output, which have
+        no place to be taken, the finished file is written.
+        """
+        if stream(path):
+            with tempfile.TemporaryDirectory(prefix="unedit-") as folder:
+                yield Path(folder) / "part"
+                with _opened(path) as out, (Path(folder) / "part").open("rb") as file:
+                    shutil.copyfileobj(file, out)
+            return
+        path = Path(os.path.realpath(path))
+        part = _part_of(path)
         try:
             yield part
             with part.open("rb+") as file:
@@ -220,6 +234,33 @@ class Workspace:
         folder = self.home / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+def stream(path: Path | str) -> bool:
+    """Whether what is written to `path` flows on and replaces nothing: a device, a pipe, this process's own output."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or _own_output(path) is not None
+
+
+def _opened(path: Path | str) -> BinaryIO:
+    """A stream, to write to. This process's own output is not opened again, which would cut off a file that it goes
+    into."""
+    own = _own_output(path)
+    return Path(path).open("wb") if own is None else os.fdopen(os.dup(own), "wb")
+
+
+def _own_output(path: Path | str) -> int | None:
+    """The descriptor of stdout or stderr, where `path` is the same file (/dev/stdout)."""
+    for descriptor in (1, 2):
+        try:
+            if os.path.samestat(os.stat(path), os.fstat(descriptor)):
+                return descriptor
+        except OSError:  # closed
+            continue
+    return None
 
 
 def _part_of(final: Path) -> Path:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from ..forget.questions import Question, read_file, to_csv
 from ..jobs import Job
 from ..spreadsheet import csv_of_records
 from ..workbench import Workbench
+from ..workspace import stream
 from . import engine, terminal
 
 if TYPE_CHECKING:
@@ -375,14 +377,17 @@ def _check_folder(path: str) -> Path:
 
 def _check_file(path: str | None) -> None:
     """Raise BadInput if a result could not be written there, before the work is done: a file of its name is made
-    beside it."""
+    beside it. A device or a pipe is only asked whether it may be written to."""
     if path is None:
         return
-    place = Path(path).absolute()
     try:
-        with tempfile.TemporaryDirectory(dir=place.parent, prefix=".unedit-") as trial:
-            Path(trial, place.name).touch()
-        good = not place.is_dir()
+        if stream(path):
+            good = os.access(path, os.W_OK)
+        else:
+            place = Path(os.path.realpath(path))
+            with tempfile.TemporaryDirectory(dir=place.parent, prefix=".unedit-") as trial:
+                Path(trial, place.name).touch()
+            good = not place.is_dir()
     except (OSError, ValueError):
         good = False
     if not good:
