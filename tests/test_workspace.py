@@ -1,7 +1,9 @@
 """The workspace: folders, safe names, atomic writes, locks between processes, a trash that gives back."""
 
+import errno
 import multiprocessing
 import os
+import shutil
 import stat
 import threading
 import time
@@ -291,6 +293,55 @@ def test_files_and_things_from_elsewhere_can_be_discarded_too(space, tmp_path):
     file.parent.mkdir()
     file.write_text("x")
     assert space.restore(space.discard(file)).read_text() == "x"
+
+
+@pytest.fixture
+def elsewhere(space, monkeypatch):
+    """An edit on what the system says is another file system than the trash's."""
+    edit = make(space.edits_dir / "e", "one")
+    (edit / "payload").touch()
+    rename = os.rename
+
+    def refuse(source, target, **more):
+        if Path(source) == edit:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return rename(source, target, **more)
+
+    monkeypatch.setattr(os, "rename", refuse)
+    return edit
+
+
+def test_things_on_another_file_system_can_be_discarded_too(space, elsewhere):
+    trashed = space.discard(elsewhere)
+    assert not elsewhere.exists() and tree(trashed) == {"edit.json", "payload"}
+    assert tree(space.restore(trashed)) == {"edit.json", "payload"}
+
+
+def test_what_could_not_be_removed_half_way_lies_whole_in_the_trash(space, elsewhere, monkeypatch):
+    remove = shutil.rmtree
+
+    def half_way(path, *how, **more):
+        if Path(path) == elsewhere:
+            (elsewhere / "payload").unlink()
+            raise PermissionError(errno.EACCES, "Permission denied", str(elsewhere / "edit.json"))
+        return remove(path, *how, **more)
+
+    monkeypatch.setattr(shutil, "rmtree", half_way)
+    with pytest.raises(OSError, match="all of e lies in the trash, at"):
+        space.discard(elsewhere)
+    (trashed,) = space.trash_dir.glob("*/content/e")
+    assert tree(trashed) == {"edit.json", "payload"}
+    assert tree(space.restore(trashed)) == {"edit.json", "payload"}
+
+
+def test_what_could_not_be_copied_stays_and_leaves_nothing_in_the_trash(space, elsewhere, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copytree", full)
+    with pytest.raises(OSError, match="No space left"):
+        space.discard(elsewhere)
+    assert tree(elsewhere) == {"edit.json", "payload"} and tree(space.trash_dir) == set()
 
 
 def test_equal_names_do_not_meet_in_the_trash_or_on_the_way_back(space):

@@ -7,6 +7,7 @@ deleted for good: `discard` moves it to the trash, and `restore` brings it back.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -193,6 +194,9 @@ class Workspace:
     def discard(self, path: Path | str) -> Path:
         """Move a file or folder to the trash. Returns where it lies there: what `restore` takes.
 
+        Across file systems that is a copy, after which the old place is cleared; where that fails half-way, the copy
+        stays in the trash, whole, and the OSError says where.
+
         Raises FileNotFoundError if there is nothing at `path`, and ValueError for a folder that holds the
         trash.
         """
@@ -204,14 +208,26 @@ class Workspace:
         # The time first, so that the trash lists in order; a folder each, so that equal names don't meet.
         slot = self.trash_dir / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
         slot.mkdir()
+        place = slot / "content" / path.name
         try:
             (slot / "origin.json").write_text(json.dumps(str(path)), "utf-8")
-            (slot / "content").mkdir()
-            return Path(shutil.move(path, slot / "content" / path.name))
-        except BaseException:
-            if os.path.lexists(path):  # it did not get here: leave no empty slot behind
-                shutil.rmtree(slot, ignore_errors=True)
+            place.parent.mkdir()
+            try:
+                os.rename(path, place)
+                return place
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                _copy(path, place)
+        except BaseException:  # it did not get here: leave no empty slot behind
+            shutil.rmtree(slot, ignore_errors=True)
             raise
+        try:
+            _remove(path)
+        except OSError as error:
+            said = f"{error.strerror}; all of {path.name} lies in the trash, at {place}"
+            raise OSError(error.errno, said, error.filename) from error
+        return place
 
     def restore(self, trashed: Path | str) -> Path:
         """Bring back what `discard` returned, and return its place: the old one, or, if something new is
@@ -234,6 +250,17 @@ class Workspace:
         folder = self.home / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+def _copy(path: Path, place: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.copytree(path, place, symlinks=True)
+    else:
+        shutil.copy2(path, place, follow_symlinks=False)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def stream(path: Path | str) -> bool:
