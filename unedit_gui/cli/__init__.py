@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 
 from unedit_gui import __version__, before_torch
 
-from ..errors import BadInput, UneditError
+from ..errors import BadInput, UneditError, is_out_of_memory
 from ..jobs import Stopped
 from ..presenting.presets import VIEWS
 from ..workbench import ENGINES, KINDS, Workbench
@@ -90,7 +90,7 @@ def _fail(line: terminal.ProgressLine, message: str, status: int = 1) -> int:
 
 
 def _unexpected(error: Exception, home: str | None) -> str:
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if is_out_of_memory(error):
         return "There was not enough memory; use a smaller model, fewer questions, or --dtype bfloat16."
     if isinstance(error, OSError) and error.strerror:
         where = f" ({error.filename})" if error.filename else ""

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..errors import BadInput, Failed, UneditError
+from ..errors import BadInput, Failed, UneditError, is_out_of_memory
 from .catalogue import (
     BUNDLED,
     BUNDLED_COMMAND,
@@ -202,9 +202,9 @@ def _from_pretrained(folder, card: ModelCard, device: str, dtype: torch.dtype, a
             hf.to(device)
     except UneditError:
         raise
-    except (torch.cuda.OutOfMemoryError, MemoryError):
-        raise
     except Exception as error:  # transformers and the hub raise dozens of kinds; all become one sentence
+        if is_out_of_memory(error):
+            raise
         raise Failed(_why_not(error, card)) from error
     hf.eval().requires_grad_(False)
     return hf, tokenizer

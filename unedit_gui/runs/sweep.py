@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UneditError
+from ..errors import UneditError, is_out_of_memory
 from ..jobs import Job, Stopped
 from .config import Config
 from .record import Run, Settings
@@ -217,7 +217,7 @@ def _per_fact(run: Run) -> float:
 def _reason(error: Exception) -> str:
     if isinstance(error, UneditError):
         return str(error)
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if is_out_of_memory(error):
         return "The memory was not enough; forget fewer questions at once, or choose fewer layers."
     log.error("a run failed", exc_info=error)
     return f"Something unexpected went wrong ({type(error).__name__}: {str(error)[:200]})."

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unedit_gui.errors import BadInput, UneditError
+from unedit_gui.errors import BadInput, UneditError, is_out_of_memory
 from unedit_gui.jobs import Job, Stopped, Worker
 from unedit_gui.ui.session import Author, Session, Sessions
 from unedit_gui.ui.words import speaking
@@ -231,7 +231,7 @@ def word(error: BaseException | None) -> str:
     """An error in one sentence for the page."""
     if isinstance(error, UneditError | Stopped):
         return str(error)
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if is_out_of_memory(error):
         return _(
             "The memory was not enough. The model is as it was; forget fewer questions at once, choose fewer layers, or load a smaller model, and try again."  # noqa: E501
         )
