@@ -13,9 +13,17 @@ from hypothesis import strategies as st
 from tests.models.tiny import CHATML, CHATML_TOKENS, CONFIGS, bytes_tokenizer, tiny_family, tiny_llama
 from unedit_gui.errors import BadInput, Failed, UneditError
 from unedit_gui.jobs import Job, Stopped
-from unedit_gui.models.catalogue import BUNDLED, bundled_gguf, card_for, catalogue
+from unedit_gui.models.catalogue import BUNDLED, bundled_gguf, card_for, catalogue, present
 from unedit_gui.models.generation import generate
-from unedit_gui.models.loading import DTYPES, fingerprint, load, pick_device, pick_dtype, weights_digest
+from unedit_gui.models.loading import (
+    DTYPES,
+    fingerprint,
+    load,
+    pick_device,
+    pick_dtype,
+    weights_digest,
+    what_it_takes,
+)
 from unedit_gui.workspace import Workspace
 
 _PARTS = {
@@ -147,6 +155,32 @@ def test_a_gguf_file_gives_the_model_it_was_made_from(small, workspace, own_mode
     assert not any("Converting" in stage for stage in stages)
     assert again.fingerprint == model.fingerprint
     assert not [p for p in own_models.iterdir() if p.name.startswith(".")]
+
+
+def test_a_gguf_file_s_card_has_its_number_of_parameters(small, tmp_path):
+    path = write_gguf(tmp_path / "small.gguf", small)
+    assert card_for(str(path)).parameters == small.hf.num_parameters()
+    assert card_for(str(bundled_gguf())).parameters == card_for(BUNDLED).parameters  # quantised: fewer bytes than that
+    assert present(card_for(str(path)))
+
+
+def test_the_size_of_a_damaged_gguf_file_is_not_known(small, tmp_path):
+    whole = write_gguf(tmp_path / "whole.gguf", small).read_bytes()
+    path, end = tmp_path / "broken.gguf", whole.index(b"output_norm.weight")
+    far = (2**64 - 1).to_bytes(8, "little")
+    for content in (
+        *(whole[:keep] for keep in (0, 3, 4, 20, 24, 100, end // 2, end, end + 20)),
+        b"no GGUF at all" + whole,
+        whole[:4] + b"\xff" + whole[5:],  # of another version
+        whole[:8] + far + whole[16:],  # more tensors than there are
+        whole[:16] + far + whole[24:],  # more values
+        whole[:24] + far + whole[32:],  # a name longer than the file
+        b"GGUF\3\0\0\0" + bytes(8) + b"\1" + bytes(15) + b"\x63" + bytes(30),  # a value of an unknown type
+    ):
+        path.write_bytes(content)
+        card = card_for(str(path))
+        assert (card.source, card.parameters, card.memory()) == ("gguf", None, None), content[:40]
+    assert what_it_takes(card, device="cpu")["text"].startswith("Size not known, ")
 
 
 def test_two_gguf_files_of_one_name_and_size_are_two_models(small, workspace, own_models, tmp_path):

