@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from tests.models.tiny import CHATML, CHATML_TOKENS, CONFIGS, bytes_tokenizer, tiny_family, tiny_llama
 from unedit_gui.errors import BadInput, Failed, UneditError
@@ -230,6 +231,20 @@ def test_a_folder_is_loaded_in_the_dtype_asked_for(small_folder, workspace, dtyp
     assert (model.card.source, model.card.family, model.name) == ("folder", "llama", str(small_folder))
 
 
+@pytest.mark.parametrize("shards", [1, 3])
+def test_a_second_copy_of_the_weights_beside_them_is_not_counted(small, tmp_path, shards):
+    count = small.hf.num_parameters()
+    small.hf.save_pretrained(tmp_path, max_shard_size=4 * count // shards + 1000)
+    assert len(list(tmp_path.glob("*.safetensors"))) >= shards
+    assert card_for(str(tmp_path)).parameters == count
+    save_file(dict(small.hf.named_parameters()), tmp_path / "consolidated.safetensors")  # as Mistral's folders do
+    assert card_for(str(tmp_path)).parameters == count
+    index = tmp_path / "model.safetensors.index.json"
+    if index.exists():
+        index.write_text("[1]")
+        assert card_for(str(tmp_path)).parameters == 2 * count  # nothing says which of them count
+
+
 def test_the_fingerprint_is_that_of_the_weights_and_not_of_the_folder(small, small_folder, workspace):
     assert load(str(small_folder), workspace, device="cpu").fingerprint == small.fingerprint
 
@@ -283,7 +298,7 @@ def test_a_damaged_copy_of_a_good_model_is_refused(small, small_folder, workspac
     if damage == "truncated weights":
         weights.write_bytes(weights.read_bytes()[:-500])
     elif damage == "a tensor missing":
-        from safetensors.torch import load_file, save_file
+        from safetensors.torch import load_file
 
         tensors = load_file(weights)
         del tensors["model.layers.1.mlp.down_proj.weight"]

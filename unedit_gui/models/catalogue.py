@@ -129,7 +129,7 @@ def _read_folder(path: Path) -> tuple[str, int | None]:
     except (OSError, ValueError, AttributeError):
         return "", None
     total = 0
-    for file in path.glob("*.safetensors"):
+    for file in _weights(path):
         try:
             with file.open("rb") as stream:
                 size = int.from_bytes(stream.read(8), "little")
@@ -138,3 +138,16 @@ def _read_folder(path: Path) -> tuple[str, int | None]:
         except (OSError, ValueError, TypeError, KeyError, AttributeError):  # not there, or not a header's JSON
             return family, None
     return family, total or None
+
+
+def _weights(path: Path) -> list[Path]:
+    """The files that loading reads, by transformers' rules; others may lie beside them, such as a second copy of the
+    weights in another layout (consolidated.safetensors)."""
+    one = path / "model.safetensors"
+    if one.exists():
+        return [one]
+    try:
+        index = json.loads((path / "model.safetensors.index.json").read_text("utf-8"))
+        return sorted({path / Path(name).name for name in index["weight_map"].values()})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # not there, or no index
+        return sorted(path.glob("*.safetensors"))
