@@ -48,6 +48,7 @@ def with_reply(**changes):
         (value(questions=[]), "no questions"), (with_reply(pace=[[1, 2], [0.5, 3]]), "does not grow"),
         (with_reply(pace=[[1, 99]]), "does not grow"), (with_reply(pace=[[1e99, 2]]), "does not grow"),
         (with_reply(pace=[[float("nan"), 2]]), "does not grow"), (with_reply(pace=[["1", 2]]), "does not grow"),
+        (with_reply(pace=[[10**400, 2]]), "does not grow"), (with_reply(pace=[[float("inf"), 2]]), "does not grow"),
         (with_reply(pace=[[1]]), "no recording"), (with_reply(text=3), "a reply is no text"),
         (with_reply(text="x" * 20_001), "too long"), ({"format": 1}, "lacks 'recorded'"),
     ],
@@ -55,6 +56,14 @@ def with_reply(**changes):
 def test_what_was_tampered_with_is_refused_in_a_sentence(content, word):
     with pytest.raises(BadInput, match=word):
         read(content if isinstance(content, str) else json.dumps(content), "talk.json")
+
+
+def test_a_recording_with_an_endless_number_doesnt_hide_the_others(tmp_path):
+    bench = Workbench(tmp_path)
+    bench.save_recording(GOOD, "talk")
+    bad = json.dumps(with_reply(pace=[[10**400, 2]]))
+    (bench.workspace.recordings_dir / "bad.json").write_text(bad)
+    assert list(bench.recordings()) == ["talk"]
 
 
 def test_a_file_that_is_too_large_is_not_read():
