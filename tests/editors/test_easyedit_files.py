@@ -140,6 +140,13 @@ def test_an_edit_is_made_with_a_files_settings(small, workspace):
         (b"alg_name: ROME\nlayers: [77]\n", "77 is not one of 0 to"),
         (b"alg_name: ROME\nlayers: all\n", "'all' is not layer numbers"),
         (b"alg_name: MEMIT\nv_num_grad_steps: many\n", "'many' is not a whole number"),
+        (b"alg_name: WISE\nmerge_freq: .inf\nsave_freq: 1\n", "'merge_freq' is too large"),
+        (b"alg_name: WISE\nmerge_freq: 1e999\nsave_freq: 1\n", "'merge_freq' is too large"),
+        (b"alg_name: WISE\nmerge_freq: 1e300\nsave_freq: 1\n", "shards"),
+        (b"alg_name: WISE\nact_margin: [1, .nan, 2]\n", "'act_margin' is too large, or no number"),
+        (b"alg_name: MEMIT\nv_lr: " + b"9" * 400 + b"\n", "'v_lr' is too large"),
+        (b"alg_name: MEMIT\nv_num_grad_steps: -" + b"9" * 400 + b"\n", "'v_num_grad_steps' is too large"),
+        (b"alg_name: AlphaEdit\nnullspace_threshold: 1e308\n", "threshold"),
         (b"alg_name: ROME\nlayers: " + b"[" * 3000 + b"\n", "no YAML"),
     ],
 )
@@ -150,6 +157,11 @@ def test_what_cannot_be_read_is_told_in_a_sentence(small, content, said):
 
 
 @pytest.mark.skipif(not os.environ.get("EASYEDIT_PATH"), reason="EASYEDIT_PATH names no source")
+def test_a_quotient_beyond_all_numbers_is_not_taken(small):
+    found = translate(b"alg_name: WISE\nmerge_freq: 1e300\nsave_freq: 1e-300\n", "it.yaml", small)
+    assert "shards" not in found.settings
+
+
 def test_the_files_of_the_source_are_read():
     folder = Path(os.environ["EASYEDIT_PATH"]) / "hparams"
     for method in ("ROME", "MEMIT", "AlphaEdit", "GRACE", "WISE", "IKE"):

@@ -7,7 +7,9 @@ are scaled instead (ours): EasyEdit's own value for 7-8B models stands for the d
 that has half of it gives half of the default. Everything else is listed with the reason; nothing is dropped in silence.
 """
 
+import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,12 +140,15 @@ def read(content: bytes, name: str) -> tuple[str, dict[str, Any]]:
         raise BadInput(f"{name} is no YAML that can be read; give one of EasyEdit's hparams files.") from error
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise BadInput(f"{name} holds no settings (key: value); give one of EasyEdit's hparams files.")
+    values = {key: _number(value) for key, value in values.items()}
+    if odd := [key for key, value in values.items() if not _is_finite(value)]:
+        raise BadInput(f"{name}: {odd[0][:40]!r} is too large, or no number; give one that can be computed with.")
     algorithm = values.get("alg_name") or values.get("alg")
     if algorithm is None:
         raise BadInput(f"{name} has no alg_name; give one of EasyEdit's hparams files.")
     if not isinstance(algorithm, str) or algorithm not in _METHODS:
         raise BadInput(f"{name} is for {str(algorithm)[:40]!r}; those for {', '.join(_METHODS)} can be read.")
-    return _METHODS[algorithm], {key: _number(value) for key, value in values.items()}
+    return _METHODS[algorithm], values
 
 
 def translate(content: bytes, name: str, model) -> Translated:
@@ -181,7 +186,7 @@ def _lines(method: str, key: str, value: Any, defaults, given: Mapping[str, Any]
         ]
     if key == "merge_freq" and method == "wise":
         each = given.get("save_freq")
-        if _is_number(value) and _is_number(each) and each > 0 and value / each >= 1:
+        if _is_number(value) and _is_number(each) and each > 0 and 1 <= value / each < math.inf:
             return [Row(key, value, "shards", int(value / each), "merge_freq / save_freq shards are merged")]
     if key == "save_freq":
         return [Row(key, value, None, None, "see merge_freq")]
@@ -208,6 +213,13 @@ def _number(value: Any) -> Any:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether no number in a value is infinite, none at all, or a whole one beyond every float."""
+    if isinstance(value, list | dict):
+        return all(map(_is_finite, value.values() if isinstance(value, dict) else value))
+    return not _is_number(value) or abs(value) <= sys.float_info.max
 
 
 def _list(value: Any) -> list:
