@@ -378,6 +378,18 @@ def test_strange_names_end_in_a_sentence(workspace, name):
     assert str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["Llama 2", "a/b/c", "a\0b", "x" * 5000, "-", ""])
+def test_a_name_that_no_model_can_have_is_not_present(name):
+    assert not present(card_for(name))
+
+
+def test_no_name_is_not_the_folder_that_one_stands_in(small_folder, workspace, monkeypatch):
+    monkeypatch.chdir(small_folder)
+    assert card_for("").source == "hub" and card_for(".").source == "folder"
+    with pytest.raises(BadInput, match="No model is named"):
+        load("", workspace, device="cpu")
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(min_size=1, max_size=20))
 def test_any_name_has_a_card(name):

@@ -69,7 +69,7 @@ def card_for(name: str) -> ModelCard:
             return card
     try:
         path = Path(name).expanduser()
-        if path.is_dir():
+        if name and path.is_dir():  # the path of no name is the current folder
             family, parameters = _read_folder(path)
             return ModelCard(str(path), path.name, "folder", family, parameters)
         if path.is_file():
@@ -97,8 +97,12 @@ def present(card: ModelCard) -> bool:
     if card.source != "hub":
         return Path(card.name).exists()
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
-    return isinstance(try_to_load_from_cache(card.name, "config.json"), str)
+    try:
+        return isinstance(try_to_load_from_cache(card.name, "config.json"), str)
+    except HFValidationError:  # no model on the hub can be called that
+        return False
 
 
 def memory_available(device: str) -> int:

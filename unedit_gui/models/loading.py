@@ -159,6 +159,8 @@ def load(name: str, workspace, *, device: str | None = None, dtype: str | None =
         Stopped: the job was stopped.
     """
     card = card_for(name)
+    if not name.strip():
+        raise BadInput("No model is named; give a name of the catalogue or the hub, a folder or a GGUF file.")
     if card.source == "hub" and (name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name):
         raise BadInput(f"There is no model folder or GGUF file at {name}; check the path.")
     _progress(job, f"Looking for {card.label}")
