@@ -138,6 +138,9 @@ def test_a_shape_or_device_that_is_not_there_is_bad_input(bench, shape, device):
 def test_growth_that_is_no_list_of_numbers_is_told_in_one_line(folder, capsys):
     assert run(folder, "bench", "--growth", "10,many") == 2
     assert "--growth 10,many: write numbers of facts" in capsys.readouterr().err
+    assert run(folder, "bench", "--growth", "9" * 5000) == 2
+    told = capsys.readouterr().err
+    assert "write numbers of facts between 1 and 10,000" in told and len(told) < 200
 
 
 def test_a_part_that_is_not_there_is_told_with_those_that_are(bench):
