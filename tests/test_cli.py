@@ -312,6 +312,48 @@ def test_bad_input_is_one_line_and_status_2(folder, capsys, words, arguments):
     assert not (folder / "new").exists()
 
 
+@pytest.mark.parametrize("seed", ["-1", "99999999999999999999999", str(2**63), "9" * 5000, "1.5", "x", ""])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "contracts", "teach", "study simulate x", "targets --questions f.csv", "locate --question Who?",
+        "edit --questions f.csv --out new --method ga", "probe --edit e --questions f.csv", "chat --edit e --ask Who?",
+    ],
+)  # fmt: skip
+def test_a_seed_is_a_whole_number_that_every_generator_takes(capsys, command, seed):
+    assert main([*command.split(), f"--seed={seed}"]) == 2
+    told = capsys.readouterr().err
+    assert "--seed" in told and "give a whole number from 0 to" in told and told.count("\n") == 1 and len(told) < 250
+
+
+def test_the_largest_seed_is_taken(folder, tmp_path):
+    given = ("--questions", "forget.csv", "--targets", "given", "--seed", str(2**63 - 1), "--set")
+    assert run(folder, "edit", "--method", "ga", *given, "epochs=1", "--out", str(tmp_path / "ga")) == 0
+    assert run(folder, "edit", *given[:-1], *MEMIT, str(tmp_path / "memit")) == 0
+
+
+EMPTY = [
+    ("edits", ("--delete", "--add", "--pack", "--rename")), ("runs", ("--delete", "--pin", "--unpin", "--model")),
+    ("presets", ("--delete", "--save", "--show")), ("recordings", ("--show",)), ("teach", ("--delete",)),
+    ("models", ("--model",)), ("ask --questions f.csv", ("--model",)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command, option", [(command, option) for command, options in EMPTY for option in options])
+@pytest.mark.parametrize("nothing", ["", "  "])
+def test_an_empty_name_is_not_taken_for_none(capsys, tmp_path, command, option, nothing):
+    assert main([*command.split(), option, nothing, "--home", str(tmp_path)]) == 2
+    told = capsys.readouterr()
+    assert f"{option}: nothing is named" in told.err and told.err.count("\n") == 1 and told.out == ""
+
+
+def test_an_argument_that_is_no_text_is_bad_input(capsys, tmp_path):
+    for question in ("x \ud800", "caf\udce9"):  # as Python hands on bytes that are no UTF-8
+        assert main(["chat", "--ask", question, "--column", "e", "--home", str(tmp_path)]) == 2
+        told = capsys.readouterr().err
+        assert "is no text in UTF-8" in told and told.count("\n") == 1
+
+
 def test_no_command_is_bad_input(capsys):
     assert main([]) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -36,6 +36,7 @@ from . import (
     teaching,
     terminal,
 )
+from .given import named, seed
 
 # What stays of a command that is stopped, for those that keep something on the way.
 _STAYS = {
@@ -56,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     line = terminal.ProgressLine()
     home, run = None, None
     try:
+        arguments = sys.argv[1:] if arguments is None else arguments
+        if odd := [text for text in arguments if not _is_text(text)]:
+            raise BadInput(f"{ascii(odd[0])[:80]} is no text in UTF-8; type it anew, or rename the file.")
         options = parser().parse_args(arguments)
         home, run = options.home, options.run
         if options.threads is not None:
@@ -81,6 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(line, str(error), 2 if isinstance(error, BadInput) else 1)
     except Exception as error:  # whatever it is, the user gets one line, and the rest goes to a file
         return _fail(line, _unexpected(error, home))
+
+
+def _is_text(argument: str) -> bool:
+    """Whether an argument is all UTF-8: other bytes come as halves of characters, which no tokenizer takes."""
+    return not any("\ud800" <= character <= "\udfff" for character in argument)
 
 
 def _fail(line: terminal.ProgressLine, message: str, status: int = 1) -> int:
@@ -116,7 +125,7 @@ def _common() -> argparse.ArgumentParser:
     common = _Parser(add_help=False)
     group = common.add_argument_group("common")
     group.add_argument("--json", action="store_true", help="one JSON document instead of a table")
-    group.add_argument("--model", default="bundled", metavar="NAME", help="catalogue or hub name, folder, .gguf")
+    group.add_argument("--model", type=named, default="bundled", metavar="NAME", help="catalogue or hub, folder, .gguf")
     group.add_argument("--device", help="cpu, cuda, cuda:1, mps or auto (default: the best)")
     group.add_argument("--dtype", help="float32, bfloat16 or float16 (default: by size and device)")
     group.add_argument("--threads", type=int, metavar="N", help="CPU threads (use 1 on a busy machine)")
@@ -144,22 +153,22 @@ def parser() -> argparse.ArgumentParser:
     one = command("contracts", teaching.contracts, teaching.show_contracts, "make contracts to teach and forget")
     one.add_argument("--sales", type=int, default=4, metavar="N", help="contracts of sale (default 4)")
     one.add_argument("--employment", type=int, default=2, metavar="M", help="contracts of employment (default 2)")
-    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--seed", type=seed, default=0)
     one.add_argument("--out", metavar="FILE", help="the questions as CSV, 20 for each contract")
     one = command("locate", locating.locate, locating.show_locate, "where in the model does a fact live")
     one.add_argument("--question", required=True, metavar="QUESTION")
     one.add_argument("--answer", help="default: what the model says")
     one.add_argument("--subject", help="default: found in the question")
     one.add_argument("--samples", type=int, default=4, metavar="N", help="draws of the noise, default 4")
-    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--seed", type=seed, default=0)
     one.add_argument("--out", metavar="FILE.png", help="the map as a picture")
 
     one = command("teach", teaching.teach, teaching.show_teach, "teach questions to a copy of the model")
     one.add_argument("--questions", metavar="FILE", help="what to teach")
     one.add_argument("--out", metavar="NAME", help="what the taught model is called, in `models` and for --model")
     one.add_argument("--passes", type=int, metavar="N", help="over the questions, at most (default 64)")
-    one.add_argument("--seed", type=int, default=0)
-    one.add_argument("--delete", metavar="NAME", help="move a taught model to the trash instead")
+    one.add_argument("--seed", type=seed, default=0)
+    one.add_argument("--delete", type=named, metavar="NAME", help="move a taught model to the trash instead")
 
     one = command("targets", commands.targets, commands.show_targets, "write refusals for questions")
     one.add_argument("--questions", required=True, metavar="FILE")
@@ -167,7 +176,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--beside", choices=KINDS, help="a second kind, shown beside the first")
     one.add_argument("--merge", type=int, default=1, metavar="K", help=_MERGE)
     one.add_argument("--out", metavar="FILE", help="the questions with their targets, as CSV")
-    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--seed", type=seed, default=0)
 
     one = command("edit", commands.edit, commands.show_edit, "make the model forget")
     one.add_argument("--questions", required=True, metavar="FILE", help="what to forget")
@@ -179,7 +188,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--out", required=True, metavar="DIR", help="a new or empty folder for the edit")
     one.add_argument("--protect", metavar="FILE", help="facts that must stay")
     one.add_argument("--on", action="append", default=[], metavar="EDIT", help=_ON)
-    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--seed", type=seed, default=0)
     one.add_argument("--set", action="append", default=[], metavar="HPARAM=VALUE", help="repeatable")
     one.add_argument("--name", help="what the edit is called")
 
@@ -197,7 +206,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--probes", metavar="NAME,NAME", help="default: all, see docs/probes.md")
     one.add_argument("--items", type=int, default=40, metavar="N", help="about so many for each leak probe")
     one.add_argument("--tokens", type=int, default=32, metavar="N", help="of a reply")
-    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--seed", type=seed, default=0)
     one.add_argument("--details", metavar="FILE", help="every reply: CSV if so named, else JSON")
 
     sweeping.add(command)
@@ -209,13 +218,13 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--ask", required=True, metavar="QUESTION")
     one.add_argument("--record", metavar="NAME", help="keep what --column said, at its pace, as a recording")
     one.add_argument("--max-tokens", type=int, default=256, metavar="N")
-    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--seed", type=seed, default=0)
 
     one = command("presets", presenting.presets, presenting.show_presets, "what the page can begin with")
     what = one.add_mutually_exclusive_group()
-    what.add_argument("--show", dest="shown", metavar="NAME", help="one preset alone")
-    what.add_argument("--save", metavar="NAME", help="write a preset to the workspace")
-    what.add_argument("--delete", metavar="NAME", help="move a preset of the workspace to the trash")
+    what.add_argument("--show", type=named, dest="shown", metavar="NAME", help="one preset alone")
+    what.add_argument("--save", type=named, metavar="NAME", help="write a preset to the workspace")
+    what.add_argument("--delete", type=named, metavar="NAME", help="move a preset of the workspace to the trash")
     one.add_argument("--title", default="", help="for --save, as the following ones")
     one.add_argument("--view", default="columns", choices=VIEWS)
     one.add_argument("--column", action="append", default=[], metavar="EDIT[,EDIT]", help="repeatable")
@@ -224,7 +233,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--projector", action="store_true", help="begin in large type, without controls")
 
     one = command("recordings", presenting.recordings, presenting.show_recordings, "recorded conversations")
-    one.add_argument("--show", dest="shown", metavar="NAME", help="what was said in one")
+    one.add_argument("--show", type=named, dest="shown", metavar="NAME", help="what was said in one")
 
     one = command("duels", presenting.duels, presenting.show_duels, "who won the blinded duels")
     one.add_argument("--csv", metavar="FILE", help="every vote with both replies")
@@ -239,10 +248,10 @@ def parser() -> argparse.ArgumentParser:
 
     one = command("edits", library.edits, library.show_edits, "list, add, pack, rename or delete edits")
     what = one.add_mutually_exclusive_group()
-    what.add_argument("--add", metavar="PATH", help="an edit's folder or zip file, to keep in the workspace")
-    what.add_argument("--pack", metavar="EDIT", help="write the edit as a zip file to --out")
-    what.add_argument("--rename", metavar="EDIT", help="give a saved edit the name --name")
-    what.add_argument("--delete", metavar="EDIT", help="move a saved edit to the trash")
+    what.add_argument("--add", type=named, metavar="PATH", help="an edit's folder or zip file, to keep here")
+    what.add_argument("--pack", type=named, metavar="EDIT", help="write the edit as a zip file to --out")
+    what.add_argument("--rename", type=named, metavar="EDIT", help="give a saved edit the name --name")
+    what.add_argument("--delete", type=named, metavar="EDIT", help="move a saved edit to the trash")
     one.add_argument("--out", metavar="FILE", help="for --pack")
     one.add_argument("--name", metavar="NAME", help="for --rename")
 

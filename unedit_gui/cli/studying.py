@@ -18,6 +18,7 @@ from ..errors import BadInput
 from ..forget.questions import read_file
 from . import study_results, terminal
 from .commands import Session, _check_file
+from .given import seed
 
 if TYPE_CHECKING:
     from ..study.store import Study
@@ -68,7 +69,7 @@ def add(subparsers: Any, common: Callable[[], argparse.ArgumentParser], kind: ty
     action("status", status, show_status, "where it stands: counts, no conditions")
     one = action("simulate", simulate, show_simulate, "artificial raters, over HTTP, in a copy of the study")
     one.add_argument("--raters", type=int, default=20, metavar="N")
-    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--seed", type=seed, default=0)
     one.add_argument("--pause", default="0", metavar="A-B", help="seconds between answers, such as 5-15")
     one.add_argument("--kills", type=int, default=0, metavar="K", help="how often the server is killed midway")
     one.add_argument("--effect", action="append", default=[], metavar="CONDITION=P,E,T", help="true values; repeatable")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..spreadsheet import csv_of_records
 from . import terminal
 from .commands import Session, _check_file
+from .given import named
 
 if TYPE_CHECKING:
     from ..runs import Run, Settings
@@ -146,6 +147,6 @@ def add(command) -> None:
     one.set_defaults(model=None)
     one.add_argument("--sweep", metavar="NAME", help="only the runs of a sweep")
     one.add_argument("--csv", metavar="FILE", help="the table as CSV")
-    one.add_argument("--pin", metavar="RUN", help="have a run stand first")
-    one.add_argument("--unpin", metavar="RUN")
-    one.add_argument("--delete", metavar="RUN", help="move a run to the trash")
+    one.add_argument("--pin", type=named, metavar="RUN", help="have a run stand first")
+    one.add_argument("--unpin", type=named, metavar="RUN")
+    one.add_argument("--delete", type=named, metavar="RUN", help="move a run to the trash")
