@@ -292,6 +292,7 @@ BAD = [
     ("5 beside the original fit", "chat", *("--column", "made") * 6, "--ask", "Who?"),
     ("--max-tokens 0", "chat", "--edit", "made", "--ask", "Who?", "--max-tokens", "0"),
     ("--threads 0", "ask", "--questions", "forget.csv", "--threads", "0"),
+    ("--threads 100000: give 1 to", "ask", "--questions", "forget.csv", "--threads", "100000"),
     ("Unknown device", "ask", "--questions", "forget.csv", "--device", "abacus"),
     ("Unknown dtype", "ask", "--questions", "forget.csv", "--dtype", "int1"),
     ("ends in .png", "locate", "--question", "Who?", "--out", "map.jpg"),
@@ -466,6 +467,14 @@ def test_out_may_be_this_process_s_own_output_even_one_that_is_appended_to(tmp_p
     assert piped.returncode == 0 and own.is_symlink()
     assert piped.stdout.startswith("question,answer") and "contracts that share a party" in piped.stdout
     assert log.read_text() == "Earlier.\n" + piped.stdout
+
+
+def test_ctrl_c_while_the_program_is_still_imported_is_one_line(tmp_path):
+    (tmp_path / "argparse.py").write_text("raise KeyboardInterrupt")  # what Ctrl+C raises amid an import
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-m", "unedit_gui", "models"]
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "Stopped.\n")
 
 
 def test_a_reader_that_has_enough_is_no_error(folder):
