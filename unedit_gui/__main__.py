@@ -2,6 +2,10 @@
 
 import sys
 
-from unedit_gui.cli import main
+try:
+    from unedit_gui.cli import main
 
-sys.exit(main())
+    sys.exit(main())
+except KeyboardInterrupt:  # while all this was imported, or in the last moment; in between `main` sees to it
+    sys.stderr.write("Stopped.\n")
+    sys.exit(1)
