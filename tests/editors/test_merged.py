@@ -191,6 +191,18 @@ def test_of_merged_questions_the_whole_change_counts_in_every_step_of_the_search
     assert stop_loss > 1 or not torch.allclose(part.delta[:, 1], whole.delta[:, 1], rtol=1e-2)
 
 
+def test_merged_questions_share_no_steps_with_others(small):
+    spots = [[merged_place(small, MERGED)], places(small, MERGED[:1], 1)[0]]
+    about = [tuple(r.subject for r in MERGED), (MERGED[0].subject,)]
+    objective = Objective(5, 0.1, 0.5, 4.0, 0.0625, hard=math.inf)
+    apart, shared = (
+        solve(small, spots, [REFUSAL] * 2, about, LAYER, replace(objective, shared=share), torch.ones(32, 2))
+        for share in (0.0, 0.9)
+    )
+    torch.testing.assert_close(shared.delta[:, 0], apart.delta[:, 0], rtol=1e-5, atol=1e-7)
+    assert not torch.allclose(shared.delta[:, 1], apart.delta[:, 1], rtol=1e-2)
+
+
 # Those that train are there, too, if a test file before this one has brought them in.
 @pytest.mark.parametrize("method", [name for name in METHODS if ".editors." in METHODS[name].edit.__module__])
 def test_merged_questions_that_begin_alike_up_to_the_subject_are_no_obstacle(small, workspace, method):

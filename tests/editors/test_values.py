@@ -12,7 +12,18 @@ from tests.models.tiny import CONFIGS, bytes_tokenizer, tiny_family, tiny_llama
 from unedit_gui.editors import METHODS, hparams_from
 from unedit_gui.editors.arithmetic import side_by_side
 from unedit_gui.editors.locate import FRAMES, histories, places
-from unedit_gui.editors.values import ECHO, ESSENCE, Objective, _alike, _Batch, _Row, mentions, solve
+from unedit_gui.editors.values import (
+    ECHO,
+    ESSENCE,
+    FEW,
+    Objective,
+    _alike,
+    _Batch,
+    _mean_of_company,
+    _Row,
+    mentions,
+    solve,
+)
 from unedit_gui.editors.walk import keys_and_outputs
 from unedit_gui.edits.variants import Variants
 from unedit_gui.jobs import Job, Stopped
@@ -242,6 +253,51 @@ def test_in_every_second_step_a_part_of_the_change_has_to_do(small, spots, v0, s
         assert there < plain_terms(small, request, 0.6 * whole.delta[:, i])[0]
 
 
+def plain_shared_search(model, requests, v0, objective):
+    """The search for all requests at once, none of which ends before the last step; delta (d_model, n)."""
+    length = v0.norm(dim=0)
+    delta, mean, square = torch.zeros_like(v0), torch.zeros_like(v0), torch.zeros(v0.shape[1])
+    for step in range(objective.steps - 1):
+        grads = []
+        for i, request in enumerate(requests):
+            at = delta[:, i].clone().requires_grad_(True)
+            nll, kl = plain_terms(model, request, at)
+            grads.append(torch.autograd.grad(nll + objective.kl_factor * kl, at)[0])
+        own = torch.stack(grads, 1)
+        grad = (1 - objective.shared) * own + objective.shared * own.mean(1, keepdim=True)
+        grad += 2 * objective.weight_decay * delta / length**2
+        mean, square = 0.8 * mean + 0.2 * grad, 0.95 * square + 0.05 * grad.norm(dim=0) ** 2
+        direction = mean / (1 - 0.8 ** (step + 1)) / (square / (1 - 0.95 ** (step + 1))) ** 0.5
+        delta = delta - objective.lr * (1 + math.cos(math.pi * step / objective.steps)) / 2 * length * direction
+    return delta
+
+
+@pytest.mark.parametrize("shared", [0.5, 0.97])
+def test_a_share_of_each_step_is_the_mean_of_all_requests(small, spots, v0, shared):
+    objective = replace(OBJECTIVE, shared=shared)
+    solved = solve_all(small, spots, v0, objective)
+    delta = plain_shared_search(small, REQUESTS, v0.float(), objective)
+    assert ((solved.delta - delta).norm(dim=0) < 1e-3 * delta.norm(dim=0)).all()
+
+    def likeness(found):
+        return F.cosine_similarity(found[:, 0], found[:, 1], dim=0)
+
+    assert likeness(solved.delta) > likeness(solve_all(small, spots, v0).delta) + 0.1
+
+
+def test_no_more_than_a_few_requests_share_their_steps():
+    grad, requests = torch.randn(5, 4), torch.tensor([0, 3, FEW, FEW + 1, 4 * FEW])
+    mean = _mean_of_company(grad, requests)
+    for rows in ([0, 1], [2, 3], [4]):
+        torch.testing.assert_close(mean[rows], grad[rows].mean(0).expand(len(rows), -1))
+
+
+def test_a_request_by_itself_shares_with_none(small, spots, v0):
+    one = (small, spots[:1], TARGETS[:1], SUBJECTS[:1], LAYER)
+    alone, shared = (solve(*one, replace(OBJECTIVE, shared=s), v0[:, :1], precise=True) for s in (0.0, 0.97))
+    torch.testing.assert_close(shared.delta, alone.delta, rtol=1e-5, atol=1e-7)
+
+
 def test_no_request_is_done_before_a_part_of_its_change_does(small, spots, v0):
     start, _ = terms(_Batch(small, spots, TARGETS, SUBJECTS, LAYER), torch.zeros(3, small.layout.d_model))
     bound = start.min().item() - 0.1
@@ -265,6 +321,16 @@ def test_requests_that_are_not_reached_are_searched_for_once_more_with_less_deca
             assert again.steps[i] == first.steps[i] + 2  # of three, as the last only measures
             nll, _ = plain_terms(small, REQUESTS[i], again.delta[:, i])
             assert again.loss[i].item() == pytest.approx(nll.item(), rel=1e-4)
+
+
+def test_requests_that_are_not_reached_share_no_more_steps(small, spots, v0):
+    """The second search goes on from where the first one ended, each by itself."""
+    one_step = replace(OBJECTIVE, steps=2, shared=1.0)
+    start = solve_all(small, spots, v0, one_step).delta
+    again = solve_all(small, spots, v0, replace(one_step, steps=3, hard=0.0)).delta  # the second one: a single step
+    moved = again - solve_all(small, spots, v0, replace(one_step, steps=3)).delta
+    assert F.cosine_similarity(start[:, 0], start[:, 1], dim=0) > 0.999
+    assert F.cosine_similarity(moved[:, 0], moved[:, 1], dim=0) < 0.9
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,21 @@ class ValueHparams(Hparams):
 
 
 @dataclass(frozen=True)
+class ManyHparams(ValueHparams):
+    """What MEMIT and AlphaEdit, which look for the values of all facts at once, have in common beyond that."""
+
+    steps: int = inherited(ValueHparams, "steps", 20)
+    strength: float = inherited(ValueHparams, "strength", 0.75)
+    shared: float = hparam(
+        0.97,
+        "Share of each step that ten facts take together; 0: each goes its own way. Higher keeps more.",
+        low=0,
+        high=1,
+        advanced=True,
+    )
+
+
+@dataclass(frozen=True)
 class Method:
     """An editing method as the page and the command line list it.
 
