@@ -100,7 +100,9 @@ def _standing(lab: Lab, session: Session | None, name: str) -> str:
 
 
 def _count(questions: int) -> str:
-    return _("✓ 1 question") if questions == 1 else _("✓ {n} questions", n=f"{questions:,}")
+    if questions >= 100:  # "questions" would not fit beside it
+        return f"✓ {questions:,}"
+    return _("✓ 1 question") if questions == 1 else _("✓ {n} questions", n=questions)
 
 
 def strip(lab: Lab, session: Session) -> str:
