@@ -105,6 +105,14 @@ def test_only_questions_with_the_same_columns_are_in_one_recording(lab, session)
     ask(lab, session)
     ask(lab, session, "Why?")
     assert [asked.question for asked in replay.of(session.turns).questions] == [QUESTION, "Why?"]
+    session.form["recording_name"] = "talk"
+    chat.ACTS["record"](lab, session, {})
+    left = "Left out, for other columns or another model: 1."
+    assert session.notices["chat"].text == f"Recorded 2 questions as talk. {left}"
+    session.turns.pop()
+    session.form["recording_name"] = "one"
+    chat.ACTS["record"](lab, session, {})
+    assert session.notices["chat"].text == f"Recorded 1 question as one. {left}"
 
 
 def test_a_question_with_a_bar_in_it_is_prepared_as_it_is(session):  # noqa: F811

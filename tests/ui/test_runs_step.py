@@ -168,7 +168,7 @@ def test_delete_pressed_twice_leaves_the_undo_of_the_first(lab, swept):
 def test_a_form_that_can_not_be_run_is_told_in_place(lab):
     session = Session("3" * 32)
     for name, value, words in (
-        ("sweep_facts", "ten", "'ten' is not a number"),
+        ("sweep_facts", "ten", "“ten” is not a number"),
         ("sweep_merge", "0", "merge: 0"),
         ("sweep_questions", "own", "no questions in step 2"),
     ):

@@ -199,7 +199,7 @@ def _pick(lab: Lab, session: Session, data: dict) -> None:
 def _whole(session: Session, name: str, default: int) -> int:
     text = session.form.get(name, str(default)).strip() or str(default)
     if (value := whole(text)) is None:
-        raise BadInput(_("{text} is not a whole number from 0 up.", text=repr(text)))
+        raise BadInput(_("“{text}” is not a whole number from 0 up.", text=text))
     if name == "count" and not 1 <= value <= 1000:
         raise BadInput(_("Choose between 1 and 1000 questions, not {n}.", n=value))
     return value

@@ -104,7 +104,7 @@ def _numbers(text: str, what: str) -> list[int]:
     numbers = [whole(part) for part in text.replace(",", " ").split()]
     if not numbers or None in numbers:
         raise BadInput(
-            _("{what}: {text} is not a number, or several with commas between them.", what=what, text=repr(text[:40]))
+            _("{what}: “{text}” is not a number, or several with commas between them.", what=what, text=text[:40])
         )
     return numbers
 
