@@ -54,7 +54,7 @@ def render(lab: Lab, session: Session) -> str:
         requests=len(found),
         missing=sum(item.target is None for item in found),
         given=targets.kind(session) == "given",
-        bad=sum(bool(row.problem) for row in session.rows),
+        bad=sum(bool(row.problem) and not row.blank for row in session.rows),
         busy=session.active("edit", "example") is not None,
         asking=session.active("ask") is not None,
         form=session.form,

@@ -48,7 +48,8 @@ def render(lab: Lab, session: Session) -> str:
         told=session.notices.get("forget"),
         adding=not total or session.form.get("adding") == "1",
         total=total,
-        bad=sum(bool(row.problem) for row in session.rows),
+        bad=sum(bool(row.problem) and not row.blank for row in session.rows),
+        new_row=session.form.get("new_row"),
         known=sum(row.known is True for row in session.rows),
         asked=any(row.known is not None for row in session.rows),
         asking=session.active("ask", "example") is not None,
@@ -227,8 +228,8 @@ def _ask(lab: Lab, session: Session, data: dict) -> None:
 
 
 def _new(lab: Lab, session: Session, data: dict) -> None:
-    session.add([Question("", "")])
-    session.page = 10**6
+    (row,) = session.add([Question("", "")])
+    session.page, session.form["new_row"] = 10**6, str(row.id)
 
 
 def _remove(lab: Lab, session: Session, data: dict) -> None:
