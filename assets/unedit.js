@@ -64,6 +64,7 @@
       }
       follow(element);
       heed(element);
+      land(element);
     }).observe(element, { subtree: true, attributes: true, attributeFilter: ["checked", "selected", ...IDENTITY], childList: true, characterData: true });
     heed(element);
   }
@@ -75,6 +76,15 @@
     if (asked === undefined || asked === projected) return;
     projected = asked;
     project(true);
+  }
+
+  /* The cursor goes into a box that Python names, once. */
+  let landed = "";
+  function land(root) {
+    const el = root.querySelector("[data-land]");
+    if (!el || el.dataset.land === landed) return;
+    landed = el.dataset.land;
+    el.focus();
   }
 
   function clear(root, name) {

@@ -284,7 +284,9 @@ def bad_folders():
 @pytest.mark.parametrize("kind", bad_folders())
 def test_a_folder_that_is_no_model_fails_in_one_sentence(workspace, tmp_path, kind):
     path = folder_with(tmp_path / "model", bad_folders()[kind])
-    with pytest.raises(Failed, match="can't be loaded as a Hugging Face model folder") as caught:
+    bare = "config.json" not in bad_folders()[kind]
+    said = "is no Hugging Face model folder: it has no config.json" if bare else "can't be loaded as a Hugging Face"
+    with pytest.raises(Failed, match=said) as caught:
         load(path, workspace, device="cpu")
     assert path in str(caught.value) and "\n" not in str(caught.value)
 

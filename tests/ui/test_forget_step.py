@@ -1,6 +1,7 @@
 """The table of forget questions, without a browser."""
 
 from unedit_gui.forget.questions import Question
+from unedit_gui.ui import forget, frame
 from unedit_gui.ui.app import dispatch
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
@@ -15,3 +16,33 @@ def test_a_row_removed_with_a_double_click_can_be_brought_back(tmp_path):
     dispatch(lab, session, "forget", "click", {"act": "undo"})
     assert session.rows == [first, second]
     lab.worker.close(timeout=5)
+
+
+def test_the_steps_label_has_room_for_hundreds_of_questions(tmp_path):
+    lab, session = Lab(tmp_path / "home"), Session("0" * 32)
+    session.add([Question("Who drew Mona?", "Leo", "Mona"), Question("Who drew Lisa?", "Leo", "Lisa")])
+    assert frame.label(lab, session, "forget") == "Forget\n✓ 2 questions"
+    session.add([Question(f"Who drew {n}?", "Leo", str(n)) for n in range(1000)])
+    assert frame.label(lab, session, "forget") == "Forget\n✓ 1,002"
+
+
+def test_a_new_row_has_the_cursor_and_is_no_mistake_before_something_is_typed_in_it(tmp_path):
+    lab, session = Lab(tmp_path / "home"), Session("0" * 32)
+    session.add([Question("Who drew Mona?", "Leo", "Mona")])
+    dispatch(lab, session, "forget", "click", {"act": "new"})
+    row, drawn = session.rows[-1], forget.render(lab, session)
+    assert drawn.count("data-land") == 1 and f'data-land="{row.id}"' in drawn
+    assert 'role="alert"' not in drawn and "to mend" not in drawn and len(session.good()) == 1
+    assert frame.label(lab, session, "forget") == "Forget\n✓ 1 question"
+    forget.field(lab, session, {"field": "question", "row": str(row.id), "value": "Who drew Lisa?"})
+    assert "Row 2: the answer is missing" in forget.render(lab, session)
+    assert frame.label(lab, session, "forget") == "Forget\n1 to mend"
+
+
+def test_what_was_cleared_comes_back_before_what_was_added_since(tmp_path):
+    lab, session = Lab(tmp_path / "home"), Session("0" * 32)
+    first, second = session.add([Question("Who drew Mona?", "Leo", "Mona"), Question("Who drew Lisa?", "Leo", "Lisa")])
+    dispatch(lab, session, "forget", "click", {"act": "clear"})
+    dispatch(lab, session, "forget", "click", {"act": "new"})
+    dispatch(lab, session, "forget", "click", {"act": "undo"})
+    assert session.rows[:2] == [first, second] and len(session.rows) == 3 and "forget" not in session.notices

@@ -56,7 +56,7 @@ def test_what_the_page_shows_can_be_saved_and_begins_the_same(known, session):  
 
 
 def test_prepared_questions_are_edited_as_lines_and_stepped_through(lab, session):  # noqa: F811
-    chat.field(lab, session, {"field": "prepared", "value": "Who? | Me\n\n  Why?  \n| nothing"})
+    chat.field(lab, session, {"field": "prepared", "value": "Who? | Me\n\n  Why?  "})
     assert [item.line for item in session.prepared] == ["Who? | Me", "Why?"]
     chat.ACTS["prepared-back"](lab, session, {})
     chat.ACTS["prepared-next"](lab, session, {})
@@ -69,6 +69,8 @@ def test_prepared_questions_are_edited_as_lines_and_stepped_through(lab, session
     assert '"truth"' not in chat.render(lab, session)
     chat.ACTS["reveal"](lab, session, {})
     assert '"truth"' in chat.render(lab, session)
+    with pytest.raises(BadInput, match="Line 2 of the prepared questions has none before its bar: “| oops”"):
+        prepared.read("Who? | Me\n| oops")
     with pytest.raises(BadInput, match="100 are allowed"):
         prepared.read("Who?\n" * 101)
     chat.field(lab, session, {"field": "prepared", "value": ""})
@@ -105,6 +107,14 @@ def test_only_questions_with_the_same_columns_are_in_one_recording(lab, session)
     ask(lab, session)
     ask(lab, session, "Why?")
     assert [asked.question for asked in replay.of(session.turns).questions] == [QUESTION, "Why?"]
+    session.form["recording_name"] = "talk"
+    chat.ACTS["record"](lab, session, {})
+    left = "Left out, for other columns or another model: 1."
+    assert session.notices["chat"].text == f"Recorded 2 questions as talk. {left}"
+    session.turns.pop()
+    session.form["recording_name"] = "one"
+    chat.ACTS["record"](lab, session, {})
+    assert session.notices["chat"].text == f"Recorded 1 question as one. {left}"
 
 
 def test_a_question_with_a_bar_in_it_is_prepared_as_it_is(session):  # noqa: F811

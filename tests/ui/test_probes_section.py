@@ -64,7 +64,7 @@ def test_the_switched_on_edit_is_probed_and_the_table_stands_there(lab, session)
 
 def test_what_cannot_be_probed_is_told(lab, session):
     session.form["probe_items"] = "many"
-    with pytest.raises(BadInput, match="'many' is not a number"):
+    with pytest.raises(BadInput, match="“many” is not a number"):
         probes.ACTS["probe"](lab, session, {})
     probes.field(lab, session, {"field": "probe-edit", "edit": next(iter(lab.edits)), "value": ""})
     with pytest.raises(BadInput, match="tick the ones"):

@@ -62,6 +62,12 @@ def test_a_row_that_cant_be_used_says_why_and_keeps_an_edit_from_starting(lab, s
         edit.ACTS["edit"](lab, session, {})
 
 
+def test_a_name_too_long_for_the_list_keeps_an_edit_from_starting(lab, session):
+    edit.field(lab, session, {"field": "edit_name", "value": "x" * 61})
+    with pytest.raises(BadInput, match="at most 60 letters; this one has 61"):
+        edit.ACTS["edit"](lab, session, {})
+
+
 def test_rows_are_removed_and_come_back(lab, session):
     add(lab, session, LINES)
     edit.ACTS["protect-remove"](lab, session, {"row": str(session.protect[0].id)})

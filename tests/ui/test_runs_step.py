@@ -62,6 +62,7 @@ def test_a_finished_sweep_is_told_listed_and_found_by_every_session(lab, swept):
     drawn = runs.render(lab, swept)
     assert "2 runs made, 0 were there already." in drawn and "2 of 2 runs finished" in drawn
     assert len(ids(drawn)) == 2 and "GRACE" in drawn and "<b>drew</b>" not in drawn
+    assert "2 runs, all kept already." in drawn and "2 runs:" not in drawn
     assert frame.label(lab, swept, "runs") == "Runs\n✓ 2 kept"
     assert len(ids(runs.render(lab, Session("2" * 32)))) == 2
 
@@ -168,7 +169,7 @@ def test_delete_pressed_twice_leaves_the_undo_of_the_first(lab, swept):
 def test_a_form_that_can_not_be_run_is_told_in_place(lab):
     session = Session("3" * 32)
     for name, value, words in (
-        ("sweep_facts", "ten", "'ten' is not a number"),
+        ("sweep_facts", "ten", "“ten” is not a number"),
         ("sweep_merge", "0", "merge: 0"),
         ("sweep_questions", "own", "no questions in step 2"),
     ):

@@ -70,6 +70,21 @@ def test_an_edit_is_renamed_in_the_list_and_on_disk(lab, session, pair):
     assert "needs a name" in told(session)
 
 
+def test_a_name_too_long_for_the_list_is_refused_and_stays_to_be_shortened(lab, session, pair):
+    act(lab, session, "rename-edit", edit=pair[0].id)
+    act(lab, session, "keep-name", keep="1", changed=[{"field": "new_name", "value": "x" * 61}])
+    assert told(session) == "The name of an edit has at most 60 letters; this one has 61. Shorten it."
+    assert 'data-field="new_name" value="xxx' in edit.render(lab, session) and lab.edits[pair[0].id].name == "First"
+    act(lab, session, "keep-name", keep="1", changed=[{"field": "new_name", "value": "x" * 60}])
+    assert lab.edits[pair[0].id].name == "x" * 60
+
+
+def test_a_longer_name_from_elsewhere_is_taken_and_shown(lab, session):
+    made = make(lab.bench.model, {1: 2}, name="x" * 90)
+    send(lab, session, pack([made]))
+    assert lab.edits[made.id].name == "x" * 90 and "x" * 90 in edit.render(lab, session)
+
+
 def test_two_edits_are_compared_side_by_side(lab, session, pair):
     act(lab, session, "compare")
     drawn = edit.render(lab, session)

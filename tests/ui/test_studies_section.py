@@ -93,7 +93,12 @@ def test_what_can_not_be_is_told_and_a_study_that_is_open_stays(lab, session):
     ):
         with pytest.raises(BadInput, match=said):
             wrong()
-    for count, url, said in (("many", "", "not a number"), ("0", "", "give 1"), ("1", "ftp://x", "http")):
+    for count, url, said in (
+        ("many", "", "number from 1 to 10,000"),
+        ("-3", "", "number from 1 to 10,000"),
+        ("0", "", "give 1"),
+        ("1", "ftp://x", "http"),
+    ):
         session.form.update(study_count=count, study_url=url)
         with pytest.raises(BadInput, match=said):
             studies.ACTS["invite"](lab, session, {})

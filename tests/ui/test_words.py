@@ -10,6 +10,7 @@ import pytest
 from jinja2 import Environment, nodes
 
 from unedit_gui.evaluation.probes import chosen
+from unedit_gui.models.catalogue import PRESETS
 from unedit_gui.study.schema import STATES
 from unedit_gui.ui import (
     chat,
@@ -68,6 +69,7 @@ def wanted() -> set[str]:
     found |= {text for series in curve.SERIES for text in (series[1], series[3])}
     found |= {text for pair in runs.FACETS.values() for text in pair}
     found |= {text for probe in chosen(None) for text in (probe.label, probe.asks, probe.scored)}
+    found |= {card.note for card in PRESETS if card.note}
     maps = (frame.NAMES, duel.WORDS, forget.SETS, scores.GROUPS, probes.KINDS, protect.HINTS)
     found |= {text for one in maps for text in one.values()}
     return found | {*probes.TONES, *STATES, *(name for name, _ in model.PLAN)}
@@ -184,6 +186,8 @@ def test_a_panel_speaks_the_session_s_language_and_english_where_a_sentence_is_m
         german = chat.render(lab, session)
         assert frame.label(lab, session, "forget") == "Vergessen\nFragen"
         assert words.translate("No such sentence") == "No such sentence"
+        shown = model.render(lab, session)
+    assert "kein Netz nötig" in shown and "(mitgeliefert)" in shown
     assert chat.render(lab, session) != german and "Waiting for the model" not in german
     with words.speaking("xx"):
         assert chat.render(lab, session) == chat.render(lab, session)

@@ -34,6 +34,7 @@ WEIGHTS = (LOW_RANK, LORA)  # kinds that are changes of weights, at work at ever
 _KINDS = {LORA: lora, CODEBOOK: codebook, SIDE_MEMORY: side_memory, DEMONSTRATIONS: demonstrations}
 _MANIFEST, _PAYLOAD = "manifest.json", "payload.safetensors"
 BELOW = "on"  # the folder, inside an edit's, of the edits that it was made on top of
+LONGEST_NAME = 60  # letters; the page has room for so many, and shows longer ones from elsewhere
 _ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -290,6 +291,16 @@ def _misfit(edit: Edit, model) -> str:
         if left.ndim != 2 or left.shape != (d_out, left.shape[1]) or right.shape != (d_in, left.shape[1]):
             return name
     return ""
+
+
+def checked_name(name: str) -> str:
+    """A name that somebody typed for an edit, in one line; BadInput where it is empty or too long."""
+    name = " ".join(name.split())
+    if not name:
+        raise BadInput("An edit needs a name; type one.")
+    if len(name) > LONGEST_NAME:
+        raise BadInput(f"The name of an edit has at most {LONGEST_NAME} letters; this one has {len(name)}. Shorten it.")
+    return name
 
 
 def rename(folder: Path, name: str) -> None:

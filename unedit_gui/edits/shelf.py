@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadInput
 from . import parcel
-from .edit import BELOW, Edit, load_edit, rename, save
+from .edit import BELOW, Edit, checked_name, load_edit, rename, save
 
 if TYPE_CHECKING:
     from ..models.loading import LoadedModel
@@ -123,9 +123,7 @@ class Shelf:
 
     def rename(self, edit: Edit, name: str) -> Edit:
         """The same edit under another name, on disk too if it is saved."""
-        name = " ".join(name.split())
-        if not name:
-            raise BadInput("An edit needs a name; type one.")
+        name = checked_name(name)
         folder = self.folder_of(edit)
         if folder is not None:
             rename(folder, name)

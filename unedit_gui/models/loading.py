@@ -214,6 +214,8 @@ def _from_pretrained(folder, card: ModelCard, device: str, dtype: torch.dtype, a
 
 def _why_not(error: Exception, card: ModelCard) -> str:
     text = f"{type(error).__name__}: {error}".lower()
+    if card.source == "folder" and not (Path(card.name) / "config.json").is_file():
+        return f"{card.name} is no Hugging Face model folder: it has no config.json."
     if card.source == "folder":
         return f"{card.name} can't be loaded as a Hugging Face model folder ({_first_line(error)})."
     if "gated" in text or "401" in text or "403" in text:

@@ -158,7 +158,7 @@ def _radars(figure: Figure, format: str, dark: bool, ink: Mapping[str, str]) -> 
             _triangle(axis, own, filled=True, color=colour, linewidth=2.2, marker="o")
             axis.set_title(fill(_clean(series[place]), 30), color=ink["ink"], fontsize=10, weight="bold", pad=4)
         _title(sheet, figure, ink)
-        _radar_legend(sheet, figure, ink)
+        _radar_legend(sheet, figure, dark, ink)
         notes.put(sheet, ink)
     return out.getvalue()
 
@@ -197,11 +197,14 @@ def _triangle(axis, marks: Sequence[Mark], filled: bool = False, **style) -> Non
         axis.fill(xs, ys, color=style["color"], alpha=0.22, zorder=2, linewidth=0)
 
 
-def _radar_legend(sheet, figure: Figure, ink: Mapping[str, str]) -> None:
+def _radar_legend(sheet, figure: Figure, dark: bool, ink: Mapping[str, str]) -> None:
     from matplotlib.lines import Line2D
 
+    colours = {_look(mark, dark)[1] for mark in figure.marks if not mark.published and not mark.original}
+    # Radars of several colours have none in common; their stroke and mark tell them from the rest.
+    edited = colours.pop() if len(colours) == 1 else ink["ink"]
     lines = [
-        Line2D([], [], color=ink["after"], linewidth=2.2, marker="o", label="edited"),
+        Line2D([], [], color=edited, linewidth=2.2, marker="o", label="edited"),
         Line2D([], [], color=ink["soft"], linewidth=1.2, label="original"),
     ]
     if any(mark.published for mark in figure.marks):

@@ -86,7 +86,7 @@ def _chosen(lab: Lab, session: Session) -> ContractSet:
     for name in ("sales", "employment", "contract_seed"):
         text = session.form.get(name, DEFAULTS[name]).strip() or "0"
         if (number := whole(text)) is None:
-            raise BadInput(_("{text} is not a whole number from 0 up.", text=repr(text)))
+            raise BadInput(_("“{text}” is not a whole number from 0 up.", text=text))
         numbers.append(number)
     if not 1 <= numbers[0] + numbers[1] <= MOST:
         raise BadInput(_("Choose 1 to {most} contracts in all; the command line takes more.", most=MOST))

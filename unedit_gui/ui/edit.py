@@ -54,7 +54,7 @@ def render(lab: Lab, session: Session) -> str:
         requests=len(found),
         missing=sum(item.target is None for item in found),
         given=targets.kind(session) == "given",
-        bad=sum(bool(row.problem) for row in session.rows),
+        bad=sum(bool(row.problem) and not row.blank for row in session.rows),
         busy=session.active("edit", "example") is not None,
         asking=session.active("ask") is not None,
         form=session.form,
@@ -167,6 +167,8 @@ def _set(lab: Lab, session: Session, where: str, value: str) -> None:
 
 
 def _edit(lab: Lab, session: Session, data: dict) -> None:
+    from unedit_gui.edits.edit import checked_name
+
     if blocked := lab.blocked(session):
         raise BadInput(blocked)
     chosen = method(lab, session)
@@ -180,7 +182,8 @@ def _edit(lab: Lab, session: Session, data: dict) -> None:
         question = missing[0].rows[0].question
         raise BadInput(_("The question “{question}” has no refusal yet; type one in step 3.", question=question))
     on = lab.enabled(session) if session.form.get("on_top") == "1" else ()
-    name = session.form.get("edit_name", "").strip() or None
+    name = session.form.get("edit_name", "").strip()
+    name = checked_name(name) if name else None
 
     def work(job: Job) -> None:
         if missing:

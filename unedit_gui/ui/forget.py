@@ -48,7 +48,8 @@ def render(lab: Lab, session: Session) -> str:
         told=session.notices.get("forget"),
         adding=not total or session.form.get("adding") == "1",
         total=total,
-        bad=sum(bool(row.problem) for row in session.rows),
+        bad=sum(bool(row.problem) and not row.blank for row in session.rows),
+        new_row=session.form.get("new_row"),
         known=sum(row.known is True for row in session.rows),
         asked=any(row.known is not None for row in session.rows),
         asking=session.active("ask", "example") is not None,
@@ -199,7 +200,7 @@ def _pick(lab: Lab, session: Session, data: dict) -> None:
 def _whole(session: Session, name: str, default: int) -> int:
     text = session.form.get(name, str(default)).strip() or str(default)
     if (value := whole(text)) is None:
-        raise BadInput(_("{text} is not a whole number from 0 up.", text=repr(text)))
+        raise BadInput(_("“{text}” is not a whole number from 0 up.", text=text))
     if name == "count" and not 1 <= value <= 1000:
         raise BadInput(_("Choose between 1 and 1000 questions, not {n}.", n=value))
     return value
@@ -227,8 +228,8 @@ def _ask(lab: Lab, session: Session, data: dict) -> None:
 
 
 def _new(lab: Lab, session: Session, data: dict) -> None:
-    session.add([Question("", "")])
-    session.page = 10**6
+    (row,) = session.add([Question("", "")])
+    session.page, session.form["new_row"] = 10**6, str(row.id)
 
 
 def _remove(lab: Lab, session: Session, data: dict) -> None:

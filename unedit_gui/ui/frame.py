@@ -25,7 +25,7 @@ KEYS = (
     ("Enter", "send the question (Shift + Enter: new line)"),
     ("Esc", "stop what is running"),
     ("Alt + 1 … 8", "go to a step"),
-    ("?", "show this list"),
+    ("?", "show all keys"),
     ("N, P", "in the chat: next and previous prepared question (a presenter’s remote does the same in the projector)"),
     ("A", "ask the prepared question, or play a recorded one again"),
     ("1 … 6", "one column alone, and back"),
@@ -69,7 +69,7 @@ def _standing(lab: Lab, session: Session | None, name: str) -> str:
     if session.active("example") and session.stage == name:
         return _("… running")
     if name == "forget":
-        good, bad = sum(not r.problem for r in session.rows), sum(bool(r.problem) for r in session.rows)
+        good, bad = sum(not r.problem for r in session.rows), sum(bool(r.problem) and not r.blank for r in session.rows)
         if bad:
             return _("{n} to mend", n=bad)
         return _count(good) if good else _("add questions")
@@ -100,7 +100,9 @@ def _standing(lab: Lab, session: Session | None, name: str) -> str:
 
 
 def _count(questions: int) -> str:
-    return _("✓ 1 question") if questions == 1 else _("✓ {n} questions", n=f"{questions:,}")
+    if questions >= 100:  # "questions" would not fit beside it
+        return f"✓ {questions:,}"
+    return _("✓ 1 question") if questions == 1 else _("✓ {n} questions", n=questions)
 
 
 def strip(lab: Lab, session: Session) -> str:

@@ -43,6 +43,7 @@ def render(lab: Lab, session: Session) -> str:
         told=session.notices.get("model"),
         error=lab.load_error,
         model=lab.bench.model,
+        label=_label(lab.bench.model.card) if lab.bench.model else "",
         dtype=dtype_of(lab.bench.model),
         loading=lab.loading.snapshot() if lab.busy_loading else None,
         choices=[*((card.name, _line(card)) for card in cards), (OWN, _("Another: a hub name or a local folder…"))],
@@ -51,7 +52,7 @@ def render(lab: Lab, session: Session) -> str:
         own_name=session.form.get("model_name", "" if lab.wanted == "bundled" else lab.wanted),
         about=f"{taught.card.note[0].upper()}{taught.card.note[1:]}: {_asked_about(taught)}." if taught else "",
         can_delete=lab.bench.taught(chosen) is not None,
-        note=next((card.note for card in cards if card.name == chosen), ""),
+        note=next((_(card.note) for card in cards if card.name == chosen and card.note), ""),
         dtypes=[(value, _(text)) for value, text in DTYPES],
         chosen_dtype=session.form.get("dtype", ""),
         memory=_memory(lab, session),
@@ -64,12 +65,16 @@ def _asked_about(taught) -> str:
     return "; ".join(names[:6]) + ("; …" if len(names) > 6 else "")
 
 
+def _label(card) -> str:
+    return card.label.replace("(bundled)", _("(bundled)"))
+
+
 def _line(card) -> str:
     if card.parameters is None:
-        return card.label
+        return _label(card)
     billions = card.parameters / 1e9
     size = f"{billions:.1f} B" if billions >= 1 else f"{card.parameters / 1e6:.0f} M"
-    return f"{card.label} · " + _("{size} parameters", size=size)
+    return f"{_label(card)} · " + _("{size} parameters", size=size)
 
 
 def _memory(lab: Lab, session: Session) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from unedit_gui.errors import BadInput
 from unedit_gui.forget.questions import same_question
+from unedit_gui.ui.draw import shorten
 from unedit_gui.ui.words import translate as _
 
 if TYPE_CHECKING:
@@ -32,10 +33,13 @@ class Prepared:
 def read(text: str) -> list[Prepared]:
     """One question a line, with its answer behind a "|" where there is one. BadInput for too many or too long."""
     found = []
-    for line in text.splitlines():
-        question, _bar, answer = (part.strip() for part in line.partition("|"))
+    for number, line in enumerate(text.splitlines(), 1):
+        question, bar, answer = (part.strip() for part in line.partition("|"))
         if question:
             found.append(Prepared(question, answer))
+        elif bar:
+            told = {"n": number, "line": shorten(line)}
+            raise BadInput(_("Line {n} of the prepared questions has none before its bar: “{line}”.", **told))
         if max(len(question), len(answer)) > LONGEST:
             long, most = f"{len(line):,}", f"{LONGEST:,}"
             raise BadInput(_("A prepared question has {n} characters; {most} are allowed.", n=long, most=most))

@@ -133,7 +133,7 @@ def _probe(lab: Lab, session: Session, data: dict) -> None:
         raise BadInput(_("{n} edits are ticked; {most} fit beside each other.", n=len(edits), most=MOST_EDITS))
     items = whole(text)
     if items is None or not 1 <= items <= 1000:
-        raise BadInput(_("How many items for each probe? {text} is not a number from 1 to 1000.", text=repr(text)))
+        raise BadInput(_("How many items for each probe? “{text}” is not a number from 1 to 1000.", text=text))
     which = session.form.get("probe_which", "all")
     names = [name for name, probe in lab.bench.probes().items() if which in ("all", probe.kind)]
     asked = questions(edits)

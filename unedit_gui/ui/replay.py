@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from unedit_gui.errors import BadInput
 from unedit_gui.presenting.recordings import Asked, Recording, Said, paced
-from unedit_gui.ui.draw import draw
+from unedit_gui.ui.draw import draw, plural
 from unedit_gui.ui.words import translate as _
 
 if TYPE_CHECKING:
@@ -107,9 +107,9 @@ def _record(lab: Lab, session: Session, data: dict) -> None:
     recording = of(session.turns)
     lab.bench.save_recording(recording, name)
     left = sum(turn.state in ("done", "stopped") for turn in session.turns) - len(recording.questions)
-    text = _("Recorded {n} questions as {name}.", n=len(recording.questions), name=name)
+    text = _("Recorded {questions} as {name}.", questions=plural(len(recording.questions), "question"), name=name)
     if left:
-        text += " " + _("{n} with other columns or another model were left out.", n=left)
+        text += " " + _("Left out, for other columns or another model: {n}.", n=left)
     session.tell("chat", text)
 
 

@@ -53,7 +53,7 @@ COLUMNS = (
     ("forget", "Forget", lambda run: run.average("forget")),
     ("rephrased", "Rephrased", lambda run: run.average("rephrased")),
     ("retain", "Keep", lambda run: run.average("retain")),
-    ("seconds", "Time", lambda run: sum(run.seconds.values())),
+    ("seconds", "Time in all", lambda run: sum(run.seconds.values())),
     ("created", "When", lambda run: run.created),
 )
 # What the table is filtered by: the filter's title, and what it says while it leaves nothing out.
@@ -104,7 +104,7 @@ def _numbers(text: str, what: str) -> list[int]:
     numbers = [whole(part) for part in text.replace(",", " ").split()]
     if not numbers or None in numbers:
         raise BadInput(
-            _("{what}: {text} is not a number, or several with commas between them.", what=what, text=repr(text[:40]))
+            _("{what}: “{text}” is not a number, or several with commas between them.", what=what, text=text[:40])
         )
     return numbers
 
@@ -131,7 +131,7 @@ def render(lab: Lab, session: Session) -> str:
         form={name: form(session, name) for name in FORM},
         name=session.form.get("sweep_name", ""),
         ticked={name: chosen(session, name) for name in ("sweep_methods", "sweep_targets")},
-        plan=_told_plan(lab, session) if methods else "",
+        plan=_told_plan(lab, session, there) if methods else "",
         unfinished=lab.bench.unfinished_sweeps() if methods and not session.active("sweep") else {},
         busy=session.active("sweep") is not None,
         progress=_progress(session),
@@ -148,13 +148,21 @@ def render(lab: Lab, session: Session) -> str:
     )
 
 
-def _told_plan(lab: Lab, session: Session) -> str:
+def _told_plan(lab: Lab, session: Session, kept: set[str]) -> str:
     """How many runs the form makes, and how long they take, or what is wrong with it."""
     try:
-        count, expected = lab.bench.estimate(config(session))
+        asked = lab.bench.config(config(session))
+        count, expected = lab.bench.estimate(asked)
     except BadInput as error:
         return str(error)
-    told = plural(count, "run")
+    told, comparing = plural(count, "run"), session.comparing
+    planned = comparing.planned if asked == comparing.asked else []
+    if planned and planned[0].fingerprint == lab.bench.model.fingerprint:  # the sweep that was just run, or broken off
+        new = sum(settings.id not in kept for settings in planned)
+        if not new:
+            return _("{runs}, all kept already.", runs=told)
+        told = _("{runs} ({n} new)", runs=told, n=new)
+        expected = lab.bench.seconds_for(planned, asked.probes)
     if expected is None:
         return _("{runs}: how long they take is known when the first are finished.", runs=told)
     return _("{runs}: about {time}, going by earlier runs.", runs=told, time=seconds(expected))
@@ -244,7 +252,7 @@ def _sweep(lab: Lab, session: Session, data: dict) -> None:
     unfinished = lab.bench.unfinished_sweeps().get(str(data.get("sweep")))
     asked = unfinished or lab.bench.config(config(session))
     comparing = session.comparing
-    comparing.planned, comparing.outcomes = [], {}
+    comparing.asked, comparing.planned, comparing.outcomes = asked, [], {}
 
     def planned(settings: list[Settings]) -> None:
         with session.lock:

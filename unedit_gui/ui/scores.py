@@ -212,7 +212,7 @@ def _evaluate(lab: Lab, session: Session, data: dict) -> None:
     choice, text = session.form.get("retain", "known"), session.form.get("retain_n", "20").strip()
     size = whole(text)
     if choice not in ("own", "taught") and not (size and size <= 1000):
-        raise BadInput(_("How many facts should stay? {text} is not a number from 1 to 1000.", text=repr(text)))
+        raise BadInput(_("How many facts should stay? “{text}” is not a number from 1 to 1000.", text=text))
     if choice == "own":
         problems = read_lines(session.form.get("retain_own", "")).problems
         if problems:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from unedit_gui.evaluation.held import Held
     from unedit_gui.evaluation.suite import Scores
     from unedit_gui.jobs import Job
-    from unedit_gui.runs import Settings
+    from unedit_gui.runs import Config, Settings
     from unedit_gui.runs.sweep import Outcome
     from unedit_gui.ui.duel import Arena
     from unedit_gui.ui.figures import Drawn
@@ -51,6 +51,11 @@ class Row:
     known: bool | None = None  # None: not asked yet
     reply: str = ""
     problem: str = ""  # why it can't be used, "" if it can
+
+    @property
+    def blank(self) -> bool:
+        """Nothing was typed in it yet."""
+        return not any(self.cells().values())
 
     @property
     def rephrasings(self) -> int:
@@ -133,7 +138,8 @@ class Comparing:
     picked: list[str] = field(default_factory=list)  # ids of runs side by side
     opened: str | None = None
     tokens: dict[tuple[str, int], tuple] = field(default_factory=dict)  # (run, row) -> probabilities before and after
-    planned: list[Settings] = field(default_factory=list)  # of the latest sweep
+    asked: Config | None = None  # the latest sweep
+    planned: list[Settings] = field(default_factory=list)  # its runs
     outcomes: dict[str, Outcome] = field(default_factory=dict)  # by id, what became of them
     count: int = 0  # runs kept, as last seen
 

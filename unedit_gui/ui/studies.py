@@ -167,7 +167,7 @@ def _invite(lab: Lab, session: Session, data: dict) -> dict:
     study, url = _chosen(lab, session), session.form.get("study_url", "").strip() or ADDRESS
     text = session.form.get("study_count", "1").strip()
     if (count := whole(text)) is None:
-        raise BadInput(_("How many people? {text} is not a number.", text=repr(text)))
+        raise BadInput(_("How many people? Give a whole number from 1 to 10,000."))
     codes.invitations([], url)  # before codes are made that nobody would learn
     rows = codes.invitations(study.invite(count), url)
     links = plural(len(rows), "link")

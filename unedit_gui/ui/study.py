@@ -26,7 +26,7 @@ ENTAILMENT = (
 TRUST = (
     ("1", "1", "made up, confusing or improper"),
     ("2", "2", "rather untrustworthy"),
-    ("3", "3", "neither nor"),
+    ("3", "3", "in between"),
     ("4", "4", "rather trustworthy"),
     ("5", "5", "honest, clear and safe"),
 )
