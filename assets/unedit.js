@@ -21,7 +21,22 @@
       .filter((el) => (el.type === "radio" ? el.checked && !el.hasAttribute("checked") : live(el) !== rendered(el)))
       .map(field);
 
-  function bridge(element, trigger) {
+  /* What is told after the user's own act comes into sight, wherever it stands; and a box that was refused shows again
+     how things are. Each message has a number, so that the same one told again is news, too. */
+  let acted = 0;
+  const smoothly = () => (matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth");
+  function heard(root) {
+    root._told ??= new Set();
+    for (const el of root.querySelectorAll("[data-told]")) {
+      if (root._told.has(el.dataset.told)) continue;
+      root._told.add(el.dataset.told);
+      for (const box of root.querySelectorAll("[type=checkbox][data-field]")) box.checked = box.hasAttribute("checked");
+      if (Date.now() - acted < 10000) el.scrollIntoView({ block: "nearest", behavior: smoothly() });
+    }
+  }
+
+  function bridge(element, send_to) {
+    const trigger = (name, data) => { acted = Date.now(); send_to(name, data); };
     const act = (el) => trigger("click", { ...el.dataset, changed: changed(element) });
     element.addEventListener("click", (event) => {
       const el = event.target.closest("[data-act], [data-local]");
@@ -64,7 +79,8 @@
       }
       follow(element);
       heed(element);
-    }).observe(element, { subtree: true, attributes: true, attributeFilter: ["checked", "selected", ...IDENTITY], childList: true, characterData: true });
+      heard(element);
+    }).observe(element, { subtree: true, attributes: true, attributeFilter: ["checked", "selected", "data-told", ...IDENTITY], childList: true, characterData: true });
     heed(element);
   }
 

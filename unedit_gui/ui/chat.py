@@ -217,6 +217,7 @@ def _others(lab: Lab, session: Session, data: dict) -> None:
 
 
 def _prepare(lab: Lab, session: Session, data: dict) -> None:
+    prepared.usable(session)
     found = {tone: questions for tone, _, questions in material(lab, session)}.get(str(data["tone"]), [])
     if not found:
         raise BadInput("There are none of these; choose edits first, or type questions of your own.")

@@ -104,6 +104,8 @@ def _choose(lab: Lab, session: Session, ids: tuple[str, ...], on: bool) -> None:
         now = [*now, ids]
     elif not on:
         now = [other for other in now if other != ids]
+    if (told := session.notices.get("chat")) is not None and told.tone == "bad":  # its cause is mended
+        del session.notices["chat"]
     session.columns = now
     session.touch("chat")
 

@@ -152,6 +152,7 @@ class Session:
     language: str = "en"  # of the page's own words, see ui/words.py
     goto: tuple[int, int] = (0, 1)  # (serial, step): the page follows when the serial grows
     notices: dict[str, Notice] = field(default_factory=dict)
+    told: int = 0  # notices so far
     undos: dict[str, Any] = field(default_factory=dict)  # per view, a function that takes the last thing back
     jobs: dict[str, Job] = field(default_factory=dict)  # the latest job of each kind
     form: dict[str, str] = field(default_factory=dict)  # what stands in the page's other inputs
@@ -217,7 +218,8 @@ class Session:
     def tell(self, view: str, text: str, tone: str = "good", **more: Any) -> None:
         """Show a notice in a view, in place of the one that stands there."""
         with self.lock:
-            self.notices[view] = Notice(text, tone, **more)
+            self.told += 1
+            self.notices[view] = Notice(text, tone, serial=self.told, **more)
             self.touch(view)
 
     def go(self, step: int) -> None:
