@@ -22,17 +22,37 @@
       .map(field);
 
   /* What is told after the user's own act comes into sight, wherever it stands; and a box that was refused shows again
-     how things are. Each message has a number, so that the same one told again is news, too. */
+     how things are. Each message has a number, so that the same one told again is news, too. What Python asks to be
+     looked at has one as well. */
   let acted = 0;
+  const known = new Set();
   const smoothly = () => (matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth");
   function heard(root) {
-    root._told ??= new Set();
-    for (const el of root.querySelectorAll("[data-told]")) {
-      if (root._told.has(el.dataset.told)) continue;
-      root._told.add(el.dataset.told);
-      for (const box of root.querySelectorAll("[type=checkbox][data-field]")) box.checked = box.hasAttribute("checked");
-      if (Date.now() - acted < 10000) el.scrollIntoView({ block: "nearest", behavior: smoothly() });
+    for (const el of root.querySelectorAll("[data-told], [data-show]")) {
+      const news = el.dataset.told || el.dataset.show;
+      if (!news || known.has(news)) continue;
+      known.add(news);
+      if (el.dataset.told) root.querySelectorAll("[type=checkbox][data-field]").forEach((box) => (box.checked = box.hasAttribute("checked")));
+      if (Date.now() - acted > 10000) continue; // news of a job, or a reload: the reader is elsewhere
+      if (el.dataset.show) bring(el);
+      else el.scrollIntoView({ block: "nearest", behavior: smoothly() });
     }
+  }
+
+  /* Its step may come in sight a moment later. */
+  function bring(el, tries = 20) {
+    if (!el.checkVisibility()) return tries && setTimeout(bring, 100, el, tries - 1);
+    el.scrollIntoView({ block: "start", behavior: smoothly() });
+    el.querySelector("[tabindex='-1']")?.focus({ preventScroll: true });
+  }
+
+  /* What follows moves up under the pointer: the second click of a double click must not take that away, too. */
+  let took = -1000;
+  function twice(act, now) {
+    if (!/delete|remove|drop/.test(act)) return false;
+    const soon = now - took < 500;
+    took = now;
+    return soon;
   }
 
   function bridge(element, send_to) {
@@ -40,7 +60,7 @@
     const act = (el) => trigger("click", { ...el.dataset, changed: changed(element) });
     element.addEventListener("click", (event) => {
       const el = event.target.closest("[data-act], [data-local]");
-      if (!el || el.disabled) return;
+      if (!el || el.disabled || twice(el.dataset.act, event.timeStamp)) return;
       if (el.dataset.local) return local(el, trigger);
       act(el);
       if (el.dataset.clears) clear(element, el.dataset.clears);
@@ -80,8 +100,9 @@
       follow(element);
       heed(element);
       heard(element);
-    }).observe(element, { subtree: true, attributes: true, attributeFilter: ["checked", "selected", "data-told", ...IDENTITY], childList: true, characterData: true });
+    }).observe(element, { subtree: true, attributes: true, attributeFilter: ["checked", "selected", "data-told", "data-show", ...IDENTITY], childList: true, characterData: true });
     heed(element);
+    heard(element);
   }
 
   /* The projector, where Python asks for it: by a count that grows. The panel may be there before its observer is. */

@@ -36,7 +36,7 @@ def panel(browser):
 
 def in_sight(page, selector: str) -> bool:
     box = page.locator(selector).bounding_box()
-    return box["y"] >= 0 and box["y"] + box["height"] <= 800
+    return box["y"] >= -1 and box["y"] + box["height"] <= 800
 
 
 def test_a_refused_tick_shows_again_how_things_are_and_is_not_sent_along_with_the_next_click(panel):
@@ -49,3 +49,42 @@ def test_a_refused_tick_shows_again_how_things_are_and_is_not_sent_along_with_th
         page.wait_for_function("!document.querySelector('input').checked")
     page.locator("button").click()
     assert panel.sent()[-1] == {"name": "click", "act": "send", "changed": []}
+
+
+def test_a_message_comes_into_sight_after_a_click_and_not_by_itself(panel):
+    page = panel.begin(f'<div id="told"></div>{FAR}<button data-act="save">Save</button>')
+    page.mouse.wheel(0, 5000)
+    page.wait_for_function("scrollY > 1000")
+    panel.put("#told", NOTICE.format(n=1))
+    page.wait_for_timeout(300)
+    assert not in_sight(page, ".notice")
+    page.locator("button").click()
+    panel.put("#told", NOTICE.format(n=2))
+    page.wait_for_function("scrollY < 100")
+    assert in_sight(page, ".notice")
+
+
+def test_what_is_to_be_looked_at_comes_into_sight_with_its_heading_in_focus_also_a_moment_later(panel):
+    section = '<section data-show="{n}"><h3 tabindex="-1">Here</h3></section>'
+    page = panel.begin(f'<button data-act="open">Open</button>{FAR}<div id="at" hidden></div>{FAR}')
+    page.locator("button").click()
+    panel.put("#at", section.format(n=1))
+    page.wait_for_timeout(300)
+    page.evaluate("document.querySelector('#at').hidden = false")
+    page.wait_for_function("document.activeElement.textContent === 'Here'")
+    assert in_sight(page, "h3"), page.locator("h3").bounding_box()
+    page.evaluate("scrollTo(0, 0)")
+    panel.put("#at", section.format(n=1))  # the same view, drawn again
+    page.wait_for_timeout(300)
+    assert not in_sight(page, "h3")
+
+
+def test_the_second_of_a_double_click_does_not_take_away_what_moved_up(panel):
+    page = panel.begin('<button data-act="delete-edit" data-edit="a">x</button>')
+    page.locator("button").click()
+    page.evaluate("document.querySelector('button').dataset.edit = 'b'")
+    page.locator("button").click()
+    assert [sent["edit"] for sent in panel.sent()] == ["a"]
+    page.wait_for_timeout(600)
+    page.locator("button").click()
+    assert [sent["edit"] for sent in panel.sent()] == ["a", "b"]

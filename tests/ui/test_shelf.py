@@ -185,3 +185,17 @@ def test_who_makes_a_ready_made_edit_again_has_it_as_an_own_one(lab, session, mo
 
 def test_without_ready_made_edits_none_is_offered(lab, session):
     assert "try-ready" not in model.render(lab, session) + chat.render(lab, session)
+
+
+def test_a_deleted_edit_is_told_in_the_list_where_it_stood_and_comes_back_from_there(lab, session, pair):
+    for _ in range(2):  # a double click
+        act(lab, session, "delete-edit", edit=pair[0].id)
+    drawn = edit.render(lab, session)
+    assert "edit" not in session.notices and session.notices["shelf"].undo
+    assert drawn.index("Deleted “First”.") > drawn.index("Edits of this model")
+    assert 'data-act="undo" data-notice="shelf"' in drawn
+    act(lab, session, "undo", notice="shelf")
+    assert pair[0].id in lab.edits and "shelf" not in session.notices and "chat" not in session.notices
+    act(lab, session, "delete-edit", edit=pair[0].id)
+    act(lab, session, "dismiss", notice="shelf")
+    assert "shelf" not in session.notices and "Deleted" not in edit.render(lab, session)

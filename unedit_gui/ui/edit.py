@@ -229,4 +229,5 @@ ACTS = {
     "advanced": _advanced,
     **protect.ACTS,
     **shelf.ACTS,
+    "delete-edit": shelf.delete_here,
 }

@@ -154,13 +154,14 @@ def _go(lab: Lab, session: Session, data: dict) -> None:
 
 
 def _dismiss(lab: Lab, session: Session, data: dict) -> None:
-    session.notices.pop(data["view"], None)
-    session.undos.pop(data["view"], None)
+    place = data.get("notice", data["view"])
+    session.notices.pop(place, None)
+    session.undos.pop(place, None)
     session.touch(data["view"])
 
 
 def _undo(lab: Lab, session: Session, data: dict) -> None:
-    undo = session.undos.get(data["view"])
+    undo = session.undos.get(data.get("notice", data["view"]))
     # The same thing may be offered in two views; it is taken back once.
     for view in [view for view, other in session.undos.items() if other is undo]:
         del session.undos[view]
