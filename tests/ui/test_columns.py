@@ -185,3 +185,17 @@ def test_the_complaint_about_a_column_goes_with_its_cause(lab, session):
     dispatch(lab, session, "chat", "input", {"field": "column", "edit": ids(lab)[5], "value": "1"})
     dispatch(lab, session, "chat", "input", {"field": "column", "edit": ids(lab)[0], "value": ""})
     assert "chat" not in session.notices
+
+
+def test_another_model_begins_a_history_of_its_own_and_the_log_says_so(lab, session):
+    ask(lab, session)
+    session.turns.append(Turn("Stopped before anybody answered?", state="stopped"))
+    old = lab.bench.model
+    lab.bench.model = dataclasses.replace(old, card=dataclasses.replace(old.card, name="other", label="Other <model>"))
+    session.form["message"] = "When?"
+    chat.ACTS["send"](lab, session, {})
+    session.jobs["chat"].wait(120)
+    assert not session.turns[-1].fresh
+    assert columns.history(session.turns, session.turns[-1].panes[0]) == [{"role": "user", "content": "When?"}]
+    drawn = chat.render(lab, session)
+    assert "now Other &lt;model&gt;" in drawn and drawn.count("new-talk") == 1 + 1  # the divider, and the button

@@ -39,6 +39,7 @@ def render(lab: Lab, session: Session) -> str:
         verifying=session.active("verify") is not None,
         verified=session.verified,
         turns=session.turns,
+        switched=[columns.switched(session.turns, number) for number in range(len(session.turns))],
         suggestions=[(tone, title, _some(q, session.chips)) for tone, title, q in material(lab, session)],
         busy=next((kind for kind in ("chat", "example") if session.active(kind)), ""),
         form=session.form,
