@@ -90,8 +90,10 @@ def test_no_name_in_the_saved_table_is_a_formula_to_a_spreadsheet(tmp_path):
 
 def test_two_runs_stand_side_by_side_with_what_differs(lab, swept):
     for id in ids(runs.render(lab, swept)):
+        assert not swept.looks("side")
         runs.field(lab, swept, {"field": "pick-run", "run": id, "value": "1"})
     drawn = run.render(lab, swept)
+    assert f'data-show="{swept.looks("side")}"' in drawn and swept.looks("side")
     differing = re.findall(r'class="differs"><th scope="row">([\w ]+?) <', drawn)
     assert "method" in differing and "seed" not in differing and "The same in all" in drawn
     assert drawn.count("Top-100 hits") == 3
@@ -100,6 +102,7 @@ def test_two_runs_stand_side_by_side_with_what_differs(lab, swept):
 def test_an_open_run_shows_both_replies_and_the_answer_s_tokens(lab, swept):
     id = ids(runs.render(lab, swept))[0]
     runs.ACTS["open-run"](lab, swept, {"run": id})
+    assert f'data-show="{swept.looks("opened")}"' in run.render(lab, swept) and swept.looks("opened")
     assert "Who &lt;b&gt;drew&lt;/b&gt; Mona?" in run.render(lab, swept)
     run.ACTS["run-tokens"](lab, swept, {"place": "0"})
     swept.jobs["tokens"].wait(60)
