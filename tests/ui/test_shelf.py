@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import zipfile
 
 import pytest
@@ -11,7 +12,7 @@ from tests.edits.test_export import make
 from tests.models.tiny import bytes_tokenizer, tiny_family, tiny_llama
 from unedit_gui.editors import METHODS
 from unedit_gui.edits.parcel import pack
-from unedit_gui.ui import chat, edit, model, shelf
+from unedit_gui.ui import chat, edit, model, scores, shelf
 from unedit_gui.ui.app import dispatch
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
@@ -199,3 +200,11 @@ def test_a_deleted_edit_is_told_in_the_list_where_it_stood_and_comes_back_from_t
     act(lab, session, "delete-edit", edit=pair[0].id)
     act(lab, session, "dismiss", notice="shelf")
     assert "shelf" not in session.notices and "Deleted" not in edit.render(lab, session)
+
+
+def test_switch_one_on_leads_to_the_switches(lab, session, pair):
+    session.enabled = []
+    found = re.search(r'data-act="go" data-step="4" data-look="(\w+)"', scores.render(lab, session))
+    dispatch(lab, session, "scores", "click", {"act": "go", "step": "4", "look": found[1]})
+    shown = re.search(r'class="shelf card" data-show="(\d+)"', edit.render(lab, session))
+    assert shown and session.goto[1] == 4

@@ -150,7 +150,11 @@ def _speak(lab: Lab, session: Session, data: dict) -> None:
 
 def _go(lab: Lab, session: Session, data: dict) -> None:
     session.following = False
-    session.go(max(1, min(len(STEPS), int(data["step"]))))
+    step = max(1, min(len(STEPS), int(data["step"])))
+    if data.get("look"):  # a place of that step, far from its top
+        session.look(str(data["look"]))
+        session.touch(STEPS[step - 1])
+    session.go(step)
 
 
 def _dismiss(lab: Lab, session: Session, data: dict) -> None:

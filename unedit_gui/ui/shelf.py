@@ -36,6 +36,7 @@ def shown(lab: Lab, session: Session) -> dict[str, Any]:
         "compared": lab.bench.compare(*pair) if len(pair) == 2 else None,
         "exporting": session.active("export") is not None,
         "shelf_told": session.notices.get(VIEW),
+        "look": session.looks(VIEW),
     }
 
 
