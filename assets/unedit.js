@@ -119,13 +119,20 @@
     if (el) { el.value = ""; el.focus(); }
   }
 
-  /* A conversation stays at its end while it grows, unless the reader has scrolled up. */
+  /* A conversation stays at its end while it grows, but for a reply longer than the log, whose question stays in sight;
+     unless the reader has scrolled up, or down into that reply. */
+  const rest = (log) => {
+    const latest = log.querySelector(".turn.latest");
+    const start = latest ? latest.getBoundingClientRect().top - log.getBoundingClientRect().top + log.scrollTop - 6 : Infinity;
+    return Math.max(0, Math.min(start, log.scrollHeight - log.clientHeight));
+  };
   function follow(root) {
     const log = root.querySelector("[data-follow]");
     if (!log) return;
-    const held = log._held ?? 0;
-    if (held - log.scrollTop < 80) log.scrollTop = log.scrollHeight;
-    log._held = Math.max(0, log.scrollHeight - log.clientHeight);
+    const wanted = rest(log);
+    const by = log.scrollTop - Math.min(log._held ?? 0, log.scrollHeight - log.clientHeight); // the reader's own scrolling
+    if (by > -80 && (by < 3 || wanted > log.scrollTop)) log.scrollTop = wanted;
+    log._held = wanted;
   }
 
   /* A file goes to Python as it is, with what its input is for; what it holds is checked there, not by its name. */
@@ -193,7 +200,7 @@
     if (on) document.querySelectorAll("#steps [role=tab]")[4]?.click();
     document.body.classList.toggle("projector", on);
     document.activeElement?.blur();
-    document.querySelectorAll("[data-follow]").forEach((log) => (log.scrollTop = log.scrollHeight));
+    document.querySelectorAll("[data-follow]").forEach((log) => (log.scrollTop = rest(log)));
   }
 
   /* The keys of a presentation press the button of the chat step that names them. Never while a text box is in use. */

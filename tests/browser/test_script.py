@@ -88,3 +88,33 @@ def test_the_second_of_a_double_click_does_not_take_away_what_moved_up(panel):
     page.wait_for_timeout(600)
     page.locator("button").click()
     assert [sent["edit"] for sent in panel.sent()] == ["a", "b"]
+
+
+def turns(*heights: int) -> str:
+    """A conversation as the chat draws it, the last turn of it the latest."""
+    last = len(heights) - 1
+    return "".join(
+        f'<article class="turn{" latest" if n == last else ""}" style="height: {height}px">{n}</article>'
+        for n, height in enumerate(heights)
+    )
+
+
+def test_a_conversation_stays_at_its_end_but_never_hides_the_latest_question(panel):
+    page = panel.begin('<div id="log" data-follow="1" style="height: 300px; overflow-y: auto"></div>')
+
+    def top() -> int:
+        page.wait_for_timeout(100)
+        return round(page.evaluate("document.querySelector('#log').scrollTop"))
+
+    panel.put("#log", turns(200, 200, 150))
+    assert top() == 250  # the end
+    panel.put("#log", turns(200, 200, 600))
+    assert 380 < top() <= 400  # the long reply's question
+    page.evaluate("document.querySelector('#log').scrollTop = 500")
+    panel.put("#log", turns(200, 200, 800))
+    assert top() == 500  # being read
+    panel.put("#log", turns(200, 200, 800, 100))
+    assert top() == 1000  # asked again
+    page.evaluate("document.querySelector('#log').scrollTop = 100")
+    panel.put("#log", turns(200, 200, 800, 200))
+    assert top() == 100  # scrolled up
