@@ -112,6 +112,8 @@ def _delete(lab: Lab, session: Session, data: dict) -> None:
         raise BadInput("Only models that were taught here can be deleted here.")
     if lab.bench.model is not None and lab.bench.model.card.name == taught.folder:
         raise BadInput(_("{name} is in use; load another model first.", name=taught.name))
+    if taught.folder in [found.folder for found in map(lab.bench.taught, lab.awaited()) if found]:
+        raise BadInput(_("{name} is being loaded, or waits for it; wait, or stop that first.", name=taught.name))
     token = lab.bench.delete_taught(taught.name)
     session.form["model"] = "bundled"
 
