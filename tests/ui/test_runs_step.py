@@ -11,6 +11,7 @@ import pytest
 from tests.models.tiny import bytes_tokenizer, tiny_llama
 from tests.reports.made import made
 from unedit_gui.errors import BadInput
+from unedit_gui.jobs import Job
 from unedit_gui.ui import frame, run, runs
 from unedit_gui.ui.app import dispatch
 from unedit_gui.ui.lab import Lab
@@ -56,6 +57,13 @@ def test_before_anything_was_run_the_step_says_what_to_do(tmp_path):
     drawn = runs.render(Lab(tmp_path), Session("0" * 32))
     assert "No runs yet" in drawn and "Load a model in step 1" in drawn
     assert "no-detail" in run.render(Lab(tmp_path), Session("0" * 32))
+
+
+def test_while_the_first_run_is_made_the_step_does_not_ask_to_start_one(tmp_path, monkeypatch):
+    session = Session("0" * 32)
+    monkeypatch.setattr(session, "active", lambda *kinds: Job("sweep") if "sweep" in kinds else None)
+    drawn = runs.render(Lab(tmp_path), session)
+    assert "No run is finished yet" in drawn and "No runs yet" not in drawn and "press Start" not in drawn
 
 
 def test_a_finished_sweep_is_told_listed_and_found_by_every_session(lab, swept):
