@@ -7,6 +7,7 @@ import pytest
 
 from tests.models.tiny import bytes_tokenizer, tiny_family
 from unedit_gui.errors import BadInput
+from unedit_gui.jobs import Job
 from unedit_gui.ui import model
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
@@ -39,3 +40,14 @@ def test_a_taught_model_that_waits_to_be_loaded_is_not_deleted(tmp_path, monkeyp
         job.stop()
     free.set()
     lab.worker.close(timeout=5)
+
+
+def test_the_example_says_which_model_it_runs_on(tmp_path, monkeypatch):
+    lab, session = Lab(tmp_path), Session("0" * 32)
+    assert "on the bundled model" in model.render(lab, session)
+    lab.bench.model = tiny_family("gpt2", bytes_tokenizer())
+    drawn = model.render(lab, session)
+    assert f"every step on {lab.bench.model.card.label};" in drawn and "on the bundled model" not in drawn
+    monkeypatch.setattr(type(lab), "busy_loading", True)
+    monkeypatch.setattr(lab, "loading", Job("load"))
+    assert "on the bundled model" in model.render(lab, session)  # which it waits for

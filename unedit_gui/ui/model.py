@@ -40,6 +40,7 @@ def render(lab: Lab, session: Session) -> str:
         running=session.active("example") is not None,
         ready=bool(lab.ready),
         plan=PLAN,
+        other=_other(lab),
         told=session.notices.get("model"),
         error=lab.load_error,
         model=lab.bench.model,
@@ -56,6 +57,13 @@ def render(lab: Lab, session: Session) -> str:
         chosen_dtype=session.form.get("dtype", ""),
         memory=_memory(lab, session),
     )
+
+
+def _other(lab: Lab) -> str:
+    """The model that the example runs on, where it isn't the bundled one: the one in use, once any loading is over."""
+    now = lab.bench.model
+    name, label = (lab.wanted, lab.wanted) if lab.busy_loading or now is None else (now.card.name, now.card.label)
+    return "" if name == "bundled" else label
 
 
 def _asked_about(taught) -> str:
