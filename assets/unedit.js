@@ -21,11 +21,46 @@
       .filter((el) => (el.type === "radio" ? el.checked && !el.hasAttribute("checked") : live(el) !== rendered(el)))
       .map(field);
 
-  function bridge(element, trigger) {
+  /* What is told after the user's own act comes into sight, wherever it stands; and a box that was refused shows again
+     how things are. Each message has a number, so that the same one told again is news, too. What Python asks to be
+     looked at has one as well. */
+  let acted = 0;
+  const known = new Set();
+  const smoothly = () => (matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth");
+  function heard(root) {
+    for (const el of root.querySelectorAll("[data-told], [data-show]")) {
+      const news = el.dataset.told || el.dataset.show;
+      if (!news || known.has(news)) continue;
+      known.add(news);
+      if (el.dataset.told) root.querySelectorAll("[type=checkbox][data-field]").forEach((box) => (box.checked = box.hasAttribute("checked")));
+      if (Date.now() - acted > 10000) continue; // news of a job, or a reload: the reader is elsewhere
+      if (el.dataset.show) bring(el);
+      else el.scrollIntoView({ block: "nearest", behavior: smoothly() });
+    }
+  }
+
+  /* Its step may come in sight a moment later. */
+  function bring(el, tries = 20) {
+    if (!el.checkVisibility()) return tries && setTimeout(bring, 100, el, tries - 1);
+    el.scrollIntoView({ block: "start", behavior: smoothly() });
+    el.querySelector("[tabindex='-1']")?.focus({ preventScroll: true });
+  }
+
+  /* What follows moves up under the pointer: the second click of a double click must not take that away, too. */
+  let took = -1000;
+  function twice(act, now) {
+    if (!/delete|remove|drop/.test(act)) return false;
+    const soon = now - took < 500;
+    took = now;
+    return soon;
+  }
+
+  function bridge(element, send_to) {
+    const trigger = (name, data) => { acted = Date.now(); send_to(name, data); };
     const act = (el) => trigger("click", { ...el.dataset, changed: changed(element) });
     element.addEventListener("click", (event) => {
       const el = event.target.closest("[data-act], [data-local]");
-      if (!el || el.disabled) return;
+      if (!el || el.disabled || twice(el.dataset.act, event.timeStamp)) return;
       if (el.dataset.local) return local(el, trigger);
       act(el);
       if (el.dataset.clears) clear(element, el.dataset.clears);
@@ -65,8 +100,10 @@
       follow(element);
       heed(element);
       land(element);
-    }).observe(element, { subtree: true, attributes: true, attributeFilter: ["checked", "selected", ...IDENTITY], childList: true, characterData: true });
+      heard(element);
+    }).observe(element, { subtree: true, attributes: true, attributeFilter: ["checked", "selected", "data-told", "data-show", ...IDENTITY], childList: true, characterData: true });
     heed(element);
+    heard(element);
   }
 
   /* The projector, where Python asks for it: by a count that grows. The panel may be there before its observer is. */
@@ -92,13 +129,20 @@
     if (el) { el.value = ""; el.focus(); }
   }
 
-  /* A conversation stays at its end while it grows, unless the reader has scrolled up. */
+  /* A conversation stays at its end while it grows, but for a reply longer than the log, whose question stays in sight;
+     unless the reader has scrolled up, or down into that reply. */
+  const rest = (log) => {
+    const latest = log.querySelector(".turn.latest");
+    const start = latest ? latest.getBoundingClientRect().top - log.getBoundingClientRect().top + log.scrollTop - 6 : Infinity;
+    return Math.max(0, Math.min(start, log.scrollHeight - log.clientHeight));
+  };
   function follow(root) {
     const log = root.querySelector("[data-follow]");
     if (!log) return;
-    const held = log._held ?? 0;
-    if (held - log.scrollTop < 80) log.scrollTop = log.scrollHeight;
-    log._held = Math.max(0, log.scrollHeight - log.clientHeight);
+    const wanted = rest(log);
+    const by = log.scrollTop - Math.min(log._held ?? 0, log.scrollHeight - log.clientHeight); // the reader's own scrolling
+    if (by > -80 && (by < 3 || wanted > log.scrollTop)) log.scrollTop = wanted;
+    log._held = wanted;
   }
 
   /* A file goes to Python as it is, with what its input is for; what it holds is checked there, not by its name. */
@@ -166,7 +210,7 @@
     if (on) document.querySelectorAll("#steps [role=tab]")[4]?.click();
     document.body.classList.toggle("projector", on);
     document.activeElement?.blur();
-    document.querySelectorAll("[data-follow]").forEach((log) => (log.scrollTop = log.scrollHeight));
+    document.querySelectorAll("[data-follow]").forEach((log) => (log.scrollTop = rest(log)));
   }
 
   /* The keys of a presentation press the button of the chat step that names them. Never while a text box is in use. */

@@ -12,6 +12,7 @@ from unedit_gui.edits.edit import Edit
 from unedit_gui.errors import BadInput
 from unedit_gui.models.chat import ChatFormat
 from unedit_gui.ui import chat, columns
+from unedit_gui.ui.app import dispatch
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Author, Pane, Session, Turn
 from unedit_gui.unlearning import METHODS
@@ -158,3 +159,43 @@ def test_six_methods_in_one_batch_each_say_what_they_say_alone(tmp_path):
     assert [reply.traces for reply in together] == [reply.traces for reply in alone]
     assert [bool(reply.traces) for reply in together] == [False, False, True, True, True, False]
     lab.worker.close(timeout=5)
+
+
+def test_a_column_too_many_is_told_and_holds_up_no_click(lab, session):
+    columns.show(session, "columns")
+    late = {"field": "column", "edit": ids(lab)[5], "value": "1"}
+    dispatch(lab, session, "chat", "input", late)
+    first = session.notices["chat"]
+    assert "6 columns are the most" in first.text
+    dispatch(lab, session, "chat", "input", late)
+    assert session.notices["chat"].serial > first.serial  # the browser sees that it was told again
+    dispatch(lab, session, "chat", "click", {"act": "choosing", "changed": [late]})
+    assert session.form["choosing"] == "1" and "6 columns" in session.notices["chat"].text
+    dispatch(lab, session, "chat", "click", {"act": "dismiss", "changed": [late]})
+    assert "chat" not in session.notices
+    dispatch(lab, session, "chat", "click", {"act": "go", "step": "1", "changed": [late]})
+    assert session.goto[1] == 1
+    dispatch(lab, session, "chat", "click", {"act": "chip", "text": QUESTION, "changed": [late]})
+    session.jobs["chat"].wait(120)
+    assert len(session.turns) == 1 and len(columns.chosen(lab, session)) == 5
+
+
+def test_the_complaint_about_a_column_goes_with_its_cause(lab, session):
+    columns.show(session, "columns")
+    dispatch(lab, session, "chat", "input", {"field": "column", "edit": ids(lab)[5], "value": "1"})
+    dispatch(lab, session, "chat", "input", {"field": "column", "edit": ids(lab)[0], "value": ""})
+    assert "chat" not in session.notices
+
+
+def test_another_model_begins_a_history_of_its_own_and_the_log_says_so(lab, session):
+    ask(lab, session)
+    session.turns.append(Turn("Stopped before anybody answered?", state="stopped"))
+    old = lab.bench.model
+    lab.bench.model = dataclasses.replace(old, card=dataclasses.replace(old.card, name="other", label="Other <model>"))
+    session.form["message"] = "When?"
+    chat.ACTS["send"](lab, session, {})
+    session.jobs["chat"].wait(120)
+    assert not session.turns[-1].fresh
+    assert columns.history(session.turns, session.turns[-1].panes[0]) == [{"role": "user", "content": "When?"}]
+    drawn = chat.render(lab, session)
+    assert "now Other &lt;model&gt;" in drawn and drawn.count("new-talk") == 1 + 1  # the divider, and the button

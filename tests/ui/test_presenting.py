@@ -8,6 +8,7 @@ from tests.ui.test_columns import QUESTION, ask, ids, lab, session  # noqa: F401
 from unedit_gui.errors import BadInput
 from unedit_gui.presenting.presets import Preset
 from unedit_gui.ui import chat, columns, prepared, presets, replay
+from unedit_gui.ui.app import dispatch
 
 
 def arrive(lab, session, **asked):  # noqa: F811
@@ -120,3 +121,18 @@ def test_only_questions_with_the_same_columns_are_in_one_recording(lab, session)
 def test_a_question_with_a_bar_in_it_is_prepared_as_it_is(session):  # noqa: F811
     prepared.add(session, [("Is it A|B testing?", "yes"), ("Who?", "")])
     assert [(item.question, item.answer) for item in session.prepared] == [("Is it A|B testing?", "yes"), ("Who?", "")]
+
+
+def test_a_list_with_too_many_lines_keeps_what_was_typed_and_says_why_beside_it(lab, session):  # noqa: F811
+    chat.field(lab, session, {"field": "prepared", "value": "Who?"})
+    many = "\n".join(f"Question {n}?" for n in range(120))
+    dispatch(lab, session, "chat", "click", {"act": "preparing", "changed": [{"field": "prepared", "value": many}]})
+    drawn = chat.render(lab, session)
+    assert "There are 120 prepared questions; 100 are allowed." in drawn and "Question 119?" in drawn
+    assert "chat" not in session.notices and [item.line for item in session.prepared] == ["Who?"]
+    for act in ({"act": "prepare", "tone": "retain"}, {"act": "save-preset"}):  # both would leave out what was typed
+        session.form["preset_name"] = "mine"
+        dispatch(lab, session, "chat", "click", act)
+        assert "100 are allowed" in session.notices.pop("chat").text
+    dispatch(lab, session, "chat", "input", {"field": "prepared", "value": "Why?"})
+    assert [item.line for item in session.prepared] == ["Why?"] and "100 are allowed" not in chat.render(lab, session)

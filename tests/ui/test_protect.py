@@ -9,6 +9,7 @@ from unedit_gui.errors import BadInput
 from unedit_gui.forget.questions import Question
 from unedit_gui.jobs import Stopped
 from unedit_gui.ui import edit, protect
+from unedit_gui.ui.app import dispatch
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
 
@@ -72,10 +73,10 @@ def test_rows_are_removed_and_come_back(lab, session):
     add(lab, session, LINES)
     edit.ACTS["protect-remove"](lab, session, {"row": str(session.protect[0].id)})
     assert [row.answer for row in session.protect] == ["Jane Austen"]
-    session.undos["edit"]()
+    session.undos["protect"]()
     edit.ACTS["protect-clear"](lab, session, {})
     assert session.protect == []
-    session.undos["edit"]()
+    session.undos["protect"]()
     assert [row.answer for row in session.protect] == ["Rome", "Jane Austen"]
 
 
@@ -109,7 +110,7 @@ def test_a_fact_removed_with_a_double_click_can_be_brought_back(lab, session):
     before = list(session.protect)
     for _ in range(2):
         edit.ACTS["protect-remove"](lab, session, {"row": str(before[0].id)})
-    session.undos["edit"]()
+    session.undos["protect"]()
     assert [row.id for row in session.protect] == [row.id for row in before]
 
 
@@ -127,3 +128,15 @@ def test_stop_while_the_weights_are_checked_leaves_no_edit_behind(lab, session, 
         session.jobs["edit"].wait(120)
     assert "nothing was saved" in session.notices["edit"].text
     assert not lab.bench.edits() and not lab.edits and not session.enabled
+
+
+def test_what_the_table_has_to_tell_stands_in_the_table(lab, session):
+    dispatch(lab, session, "edit", "click", {"act": "protect-lines"})
+    assert "nothing to add yet" in session.notices["protect"].text
+    session.form["protect"] = LINES + "\nno answer here"
+    dispatch(lab, session, "edit", "click", {"act": "protect-lines"})
+    drawn = edit.render(lab, session)
+    assert drawn.index("1 row can’t be used") > drawn.index("Facts that must stay") and "edit" not in session.notices
+    dispatch(lab, session, "edit", "click", {"act": "protect-clear"})
+    dispatch(lab, session, "edit", "click", {"act": "undo", "notice": "protect"})
+    assert len(session.protect) == 2 and "protect" not in session.notices

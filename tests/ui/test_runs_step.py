@@ -11,6 +11,7 @@ import pytest
 from tests.models.tiny import bytes_tokenizer, tiny_llama
 from tests.reports.made import made
 from unedit_gui.errors import BadInput
+from unedit_gui.jobs import Job
 from unedit_gui.ui import frame, run, runs
 from unedit_gui.ui.app import dispatch
 from unedit_gui.ui.lab import Lab
@@ -58,6 +59,13 @@ def test_before_anything_was_run_the_step_says_what_to_do(tmp_path):
     assert "no-detail" in run.render(Lab(tmp_path), Session("0" * 32))
 
 
+def test_while_the_first_run_is_made_the_step_does_not_ask_to_start_one(tmp_path, monkeypatch):
+    session = Session("0" * 32)
+    monkeypatch.setattr(session, "active", lambda *kinds: Job("sweep") if "sweep" in kinds else None)
+    drawn = runs.render(Lab(tmp_path), session)
+    assert "No run is finished yet" in drawn and "No runs yet" not in drawn and "press Start" not in drawn
+
+
 def test_a_finished_sweep_is_told_listed_and_found_by_every_session(lab, swept):
     drawn = runs.render(lab, swept)
     assert "2 runs made, 0 were there already." in drawn and "2 of 2 runs finished" in drawn
@@ -91,8 +99,10 @@ def test_no_name_in_the_saved_table_is_a_formula_to_a_spreadsheet(tmp_path):
 
 def test_two_runs_stand_side_by_side_with_what_differs(lab, swept):
     for id in ids(runs.render(lab, swept)):
+        assert not swept.looks("side")
         runs.field(lab, swept, {"field": "pick-run", "run": id, "value": "1"})
     drawn = run.render(lab, swept)
+    assert f'data-show="{swept.looks("side")}"' in drawn and swept.looks("side")
     differing = re.findall(r'class="differs"><th scope="row">([\w ]+?) <', drawn)
     assert "method" in differing and "seed" not in differing and "The same in all" in drawn
     assert drawn.count("Top-100 hits") == 3
@@ -101,6 +111,7 @@ def test_two_runs_stand_side_by_side_with_what_differs(lab, swept):
 def test_an_open_run_shows_both_replies_and_the_answer_s_tokens(lab, swept):
     id = ids(runs.render(lab, swept))[0]
     runs.ACTS["open-run"](lab, swept, {"run": id})
+    assert f'data-show="{swept.looks("opened")}"' in run.render(lab, swept) and swept.looks("opened")
     assert "Who &lt;b&gt;drew&lt;/b&gt; Mona?" in run.render(lab, swept)
     run.ACTS["run-tokens"](lab, swept, {"place": "0"})
     swept.jobs["tokens"].wait(60)

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import zipfile
 
 import pytest
@@ -11,7 +12,7 @@ from tests.edits.test_export import make
 from tests.models.tiny import bytes_tokenizer, tiny_family, tiny_llama
 from unedit_gui.editors import METHODS
 from unedit_gui.edits.parcel import pack
-from unedit_gui.ui import chat, edit, model, shelf
+from unedit_gui.ui import chat, edit, model, scores, shelf
 from unedit_gui.ui.app import dispatch
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
@@ -200,3 +201,25 @@ def test_who_makes_a_ready_made_edit_again_has_it_as_an_own_one(lab, session, mo
 
 def test_without_ready_made_edits_none_is_offered(lab, session):
     assert "try-ready" not in model.render(lab, session) + chat.render(lab, session)
+
+
+def test_a_deleted_edit_is_told_in_the_list_where_it_stood_and_comes_back_from_there(lab, session, pair):
+    for _ in range(2):  # a double click
+        act(lab, session, "delete-edit", edit=pair[0].id)
+    drawn = edit.render(lab, session)
+    assert "edit" not in session.notices and session.notices["shelf"].undo
+    assert drawn.index("Deleted “First”.") > drawn.index("Edits of this model")
+    assert 'data-act="undo" data-notice="shelf"' in drawn
+    act(lab, session, "undo", notice="shelf")
+    assert pair[0].id in lab.edits and "shelf" not in session.notices and "chat" not in session.notices
+    act(lab, session, "delete-edit", edit=pair[0].id)
+    act(lab, session, "dismiss", notice="shelf")
+    assert "shelf" not in session.notices and "Deleted" not in edit.render(lab, session)
+
+
+def test_switch_one_on_leads_to_the_switches(lab, session, pair):
+    session.enabled = []
+    found = re.search(r'data-act="go" data-step="4" data-look="(\w+)"', scores.render(lab, session))
+    dispatch(lab, session, "scores", "click", {"act": "go", "step": "4", "look": found[1]})
+    shown = re.search(r'class="shelf card" data-show="(\d+)"', edit.render(lab, session))
+    assert shown and session.goto[1] == 4

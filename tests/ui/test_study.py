@@ -107,3 +107,13 @@ def test_a_vote_and_a_recording_name_the_model_that_replied(lab, asked):  # noqa
     columns.show(asked, "panes")
     ask(lab, asked, "And now?")
     assert replay.of(asked.turns).model == "Another" and len(replay.of(asked.turns).questions) == 1
+
+
+def test_a_saved_rating_brings_the_next_reply_into_sight(lab, asked):  # noqa: F811
+    assert 'data-show=""' in study.render(lab, asked)
+    choose(lab, asked, quality="0")
+    press(lab, asked)
+    first = re.search(r'data-show="(\d+)"', study.render(lab, asked))[1]
+    choose(lab, asked, quality="0")
+    press(lab, asked)
+    assert int(re.search(r'data-show="(\d+)"', study.render(lab, asked))[1]) > int(first)

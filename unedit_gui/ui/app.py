@@ -246,17 +246,25 @@ def _dispatch(lab: Lab, session: Session, view: str, event: str, data: dict[str,
             if event == "upload":
                 module.upload(lab, session, data)
                 return None
+            # What was changed goes first, and a refusal of it is told; but it holds up no act, a Stop least of all.
             for change in data.get("changed") or []:
-                if isinstance(change, dict):
+                try:
                     module.field(lab, session, change)
+                except Exception as error:
+                    _refused(session, view, error)
             act = str(data.get("act", ""))
             if act in frame.ACTS:
                 return frame.ACTS[act](lab, session, {**data, "view": view})
             found = module.ACTS.get(act)
             return found(lab, session, data) if found else None
-    except Exception as error:  # told where it happened; `word` logs what is not meant for users
-        session.tell({"detail": "scores", "run": "runs"}.get(view, view), word(error), "bad")
+    except Exception as error:
+        _refused(session, view, error)
     return None
+
+
+def _refused(session: Session, view: str, error: Exception) -> None:
+    """Told where it happened; `word` logs what is not meant for users."""
+    session.tell({"detail": "scores", "run": "runs"}.get(view, view), word(error), "bad")
 
 
 def select_step(session: Session, step: int) -> None:

@@ -39,6 +39,7 @@ def render(lab: Lab, session: Session) -> str:
         verifying=session.active("verify") is not None,
         verified=session.verified,
         turns=session.turns,
+        switched=[columns.switched(session.turns, number) for number in range(len(session.turns))],
         suggestions=[(tone, title, _some(q, session.chips)) for tone, title, q in material(lab, session)],
         busy=next((kind for kind in ("chat", "example") if session.active(kind)), ""),
         form=session.form,
@@ -217,6 +218,7 @@ def _others(lab: Lab, session: Session, data: dict) -> None:
 
 
 def _prepare(lab: Lab, session: Session, data: dict) -> None:
+    prepared.usable(session)
     found = {tone: questions for tone, _, questions in material(lab, session)}.get(str(data["tone"]), [])
     if not found:
         raise BadInput("There are none of these; choose edits first, or type questions of your own.")

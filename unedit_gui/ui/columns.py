@@ -53,12 +53,25 @@ def plan(lab: Lab, session: Session) -> list[tuple[Pane, tuple[Edit, ...]]]:
     return found
 
 
+def model_of(turn: Turn) -> str:
+    """The model that answered a turn; "" while none has."""
+    return turn.panes[0].by.model if turn.panes else ""
+
+
+def switched(turns: list[Turn], number: int) -> str:
+    """The model that a turn was answered by, where that isn't the one of the turns before; else ""."""
+    now = model_of(turns[number])
+    before = next(filter(None, map(model_of, reversed(turns[:number]))), "")
+    return now if now and before and now != before else ""
+
+
 def history(turns: list[Turn], pane: Pane) -> list[dict[str, str]]:
     """The conversation that the last turn belongs to, as a pane has it, ending in its question.
 
-    A column goes on with what the same edits said before, also where they stood in another column or pane.
+    A column goes on with what the same edits said before, also where they stood in another column or pane. What another
+    model said is no history of it.
     """
-    start = max((i for i, turn in enumerate(turns) if turn.fresh), default=0)
+    start = max((i for i, turn in enumerate(turns) if turn.fresh or switched(turns, i)), default=0)
     found = []
     for turn in turns[start:-1]:
         same = [p for p in turn.panes if p.slot == pane.slot] or [p for p in turn.panes if p.edits == pane.edits]
@@ -104,6 +117,8 @@ def _choose(lab: Lab, session: Session, ids: tuple[str, ...], on: bool) -> None:
         now = [*now, ids]
     elif not on:
         now = [other for other in now if other != ids]
+    if (told := session.notices.get("chat")) is not None and told.tone == "bad":  # its cause is mended
+        del session.notices["chat"]
     session.columns = now
     session.touch("chat")
 

@@ -30,6 +30,7 @@ class Notice:
     undo: bool = False
     step: int | None = None  # a step to offer going to
     step_text: str = ""
+    serial: int = 0  # of what was told in the session: the same text told again is news, too
 
 
 def seconds(value: float | None) -> str:

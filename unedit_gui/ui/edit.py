@@ -232,4 +232,5 @@ ACTS = {
     "advanced": _advanced,
     **protect.ACTS,
     **shelf.ACTS,
+    "delete-edit": shelf.delete_here,
 }

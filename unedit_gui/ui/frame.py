@@ -152,17 +152,22 @@ def _speak(lab: Lab, session: Session, data: dict) -> None:
 
 def _go(lab: Lab, session: Session, data: dict) -> None:
     session.following = False
-    session.go(max(1, min(len(STEPS), int(data["step"]))))
+    step = max(1, min(len(STEPS), int(data["step"])))
+    if data.get("look"):  # a place of that step, far from its top
+        session.look(str(data["look"]))
+        session.touch(STEPS[step - 1])
+    session.go(step)
 
 
 def _dismiss(lab: Lab, session: Session, data: dict) -> None:
-    session.notices.pop(data["view"], None)
-    session.undos.pop(data["view"], None)
+    place = data.get("notice", data["view"])
+    session.notices.pop(place, None)
+    session.undos.pop(place, None)
     session.touch(data["view"])
 
 
 def _undo(lab: Lab, session: Session, data: dict) -> None:
-    undo = session.undos.get(data["view"])
+    undo = session.undos.get(data.get("notice", data["view"]))
     # The same thing may be offered in two views; it is taken back once.
     for view in [view for view, other in session.undos.items() if other is undo]:
         del session.undos[view]

@@ -36,7 +36,8 @@ class Lab:
         self.sessions = Sessions()
         self.edits: dict[str, Edit] = {}  # of the current model, newest first, then the ready-made ones
         self.ready: frozenset[str] = frozenset()  # the ids of these
-        self.loading: Job | None = None
+        self.loading: Job | None = None  # the latest
+        self._loads: list[tuple[str, Job]] = []  # names of models with their jobs
         self.load_error = ""
         self.wanted = "bundled"
         self._answers: dict[tuple[str, str, str], Answer] = {}
@@ -120,13 +121,18 @@ class Lab:
 
         title = "Loading the model"
         self.loading = self.worker.submit("load", title, work, owner=owner, on_done=settled)
+        self._loads = [*((name, job) for name, job in self._loads if _open(job)), (name, self.loading)]
         for session in self.sessions.all():
             session.touch()
         return self.loading
 
     @property
     def busy_loading(self) -> bool:
-        return self.loading is not None and self.loading.state in ("queued", "running")
+        return self.loading is not None and _open(self.loading)
+
+    def awaited(self) -> set[str]:
+        """The names of the models that are being loaded or wait for it."""
+        return {name for name, job in self._loads if _open(job)}
 
     def blocked(self, session: Session) -> str:
         """Why nothing can be asked of the model now; "" if it can."""
@@ -225,6 +231,10 @@ class Lab:
                     found.append(answer.question)
             job.progress("Looking for facts that the model knows", len(found), n)
         return found
+
+
+def _open(job: Job) -> bool:
+    return job.state in ("queued", "running")
 
 
 def word(error: BaseException | None) -> str:

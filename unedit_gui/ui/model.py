@@ -40,6 +40,7 @@ def render(lab: Lab, session: Session) -> str:
         running=session.active("example") is not None,
         ready=bool(lab.ready),
         plan=PLAN,
+        other=_other(lab),
         told=session.notices.get("model"),
         error=lab.load_error,
         model=lab.bench.model,
@@ -57,6 +58,13 @@ def render(lab: Lab, session: Session) -> str:
         chosen_dtype=session.form.get("dtype", ""),
         memory=_memory(lab, session),
     )
+
+
+def _other(lab: Lab) -> str:
+    """The model that the example runs on, where it isn't the bundled one: the one in use, once any loading is over."""
+    now = lab.bench.model
+    name, label = (lab.wanted, lab.wanted) if lab.busy_loading or now is None else (now.card.name, now.card.label)
+    return "" if name == "bundled" else label
 
 
 def _asked_about(taught) -> str:
@@ -117,6 +125,8 @@ def _delete(lab: Lab, session: Session, data: dict) -> None:
         raise BadInput("Only models that were taught here can be deleted here.")
     if lab.bench.model is not None and lab.bench.model.card.name == taught.folder:
         raise BadInput(_("{name} is in use; load another model first.", name=taught.name))
+    if taught.folder in [found.folder for found in map(lab.bench.taught, lab.awaited()) if found]:
+        raise BadInput(_("{name} is being loaded, or waits for it; wait, or stop that first.", name=taught.name))
     token = lab.bench.delete_taught(taught.name)
     session.form["model"] = "bundled"
 

@@ -62,10 +62,26 @@ def drawn(session: Session) -> dict[str, Any]:
         "next_up": current(session),
         "place": session.place,
         "prepared": session.prepared,
-        "prepared_text": "\n".join(item.line for item in session.prepared),
+        "prepared_text": session.form.get("prepared") or "\n".join(item.line for item in session.prepared),
+        "prepared_problem": problem(session),
         "preparing": bool(session.form.get("preparing")),
         "revealed": bool(session.form.get("revealed")),
     }
+
+
+def problem(session: Session) -> str:
+    """Why the list as typed can't be used, "" if it can. Until it is mended, the last good one stays in use."""
+    try:
+        read(session.form.get("prepared", ""))
+    except BadInput as error:
+        return str(error)
+    return ""
+
+
+def usable(session: Session) -> None:
+    """BadInput where the list as typed can't be used: what builds on it would leave out what stands in the box."""
+    if told := problem(session):
+        raise BadInput(told)
 
 
 def take(lab: Lab, session: Session, data: dict) -> bool:
@@ -73,7 +89,9 @@ def take(lab: Lab, session: Session, data: dict) -> bool:
     if data["field"] != "prepared":
         return False
     session.touch("chat")
-    session.prepared = read(str(data["value"]))
+    session.form["prepared"] = str(data["value"])
+    if not problem(session):
+        session.prepared = read(session.form.pop("prepared"))
     return True
 
 

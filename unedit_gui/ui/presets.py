@@ -10,7 +10,7 @@ from unedit_gui.jobs import Job
 from unedit_gui.presenting.presets import Preset
 from unedit_gui.study.duels import ORIGINAL
 from unedit_gui.ui import columns
-from unedit_gui.ui.prepared import Prepared
+from unedit_gui.ui.prepared import Prepared, usable
 from unedit_gui.ui.words import LANGUAGES
 from unedit_gui.ui.words import translate as _
 
@@ -52,6 +52,7 @@ def begin(lab: Lab, session: Session, preset: Preset) -> None:
     """Set everything that a preset names; what needs another model waits until that is loaded."""
     session.language = preset.language or session.language
     session.prepared = [Prepared(question, answer) for question, answer in preset.questions]
+    session.form.pop("prepared", None)
     session.place = 0
     session.form["stepped"] = "1"
     columns.show(session, preset.view)
@@ -141,6 +142,7 @@ def _save(lab: Lab, session: Session, data: dict[str, Any]) -> None:
     name = session.form.get("preset_name", "").strip()
     if not name:
         raise BadInput("Type a name for the preset first.")
+    usable(session)
     lab.bench.save_preset(current(lab, session), name)
     session.tell("chat", _("Saved. Open it again with {end} at the end of the page's address.", end=f"?preset={name}"))
 

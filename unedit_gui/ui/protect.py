@@ -11,6 +11,7 @@ from unedit_gui.errors import BadInput
 from unedit_gui.forget.questions import Question, Reading, read_file, read_lines, read_table, same_question
 from unedit_gui.jobs import Job
 from unedit_gui.ui import chat
+from unedit_gui.ui.beside import told_in
 from unedit_gui.ui.draw import plural, shorten
 from unedit_gui.ui.files import upload_bytes
 from unedit_gui.ui.lab import Lab
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from unedit_gui.edits.edit import Edit
     from unedit_gui.evaluation.held import Held
 
+PLACE = "protect"  # where the table's own news are told
 FILLED = 10
 EXAMPLE = "What is the capital of Italy? | Rome"
 CHIPS = {"held": ("✓", "good"), "lost": ("✗", "bad"), "unknown": ("?", ""), "asking": ("…", "")}
@@ -30,6 +32,9 @@ HINTS = {
     "unknown": "the original didn’t answer it either",
     "asking": "being asked",
 }
+
+
+told_here = told_in(PLACE, "edit")
 
 
 def values(lab: Lab, session: Session) -> dict[str, Any]:
@@ -43,6 +48,7 @@ def values(lab: Lab, session: Session) -> dict[str, Any]:
         "kept": sum(h.state == "held" for h in session.held),
         "unknown": sum(h.state == "unknown" for h in session.held),
         "checking": bool(session.asking),
+        "protect_told": session.notices.get(PLACE),
     }
 
 
@@ -142,7 +148,7 @@ def add(session: Session, reading: Reading, source: str) -> None:
             source=source,
             rows=left,
         )
-        session.tell("edit", text, "warn" if reading.questions else "bad", details=details)
+        session.tell(PLACE, text, "warn" if reading.questions else "bad", details=details)
     session.touch("edit")
 
 
@@ -169,6 +175,7 @@ def _lines(lab: Lab, session: Session, data: dict) -> None:
     session.form["protect"] = "\n".join(line for n, line in enumerate(text.splitlines(), 1) if n in bad)
 
 
+@told_here
 def upload(lab: Lab, session: Session, data: dict) -> None:
     """A file as the browser sent it."""
     name, content = upload_bytes(data, _("split it into smaller files"))
@@ -196,7 +203,7 @@ def _known(lab: Lab, session: Session, data: dict) -> None:
                 _("the bundled set"),
             )
 
-    lab.start(session, "ask", "Looking for facts that the model knows", "edit", work)
+    lab.start(session, "ask", "Looking for facts that the model knows", PLACE, work)
 
 
 def _remove(lab: Lab, session: Session, data: dict) -> None:
@@ -217,13 +224,14 @@ def _take_out(session: Session, rows: list[Row]) -> None:
         session.protect = before + [row for row in session.protect if row not in before]
         session.touch("edit")
 
-    session.undos["edit"] = back
-    session.tell("edit", _("{facts} need not stay any more.", facts=plural(len(rows), "fact")), undo=True)
+    session.undos[PLACE] = back
+    session.touch("edit")
+    session.tell(PLACE, _("{facts} need not stay any more.", facts=plural(len(rows), "fact")), undo=True)
 
 
 ACTS = {
-    "protect-lines": _lines,
-    "protect-known": _known,
+    "protect-lines": told_here(_lines),
+    "protect-known": told_here(_known),
     "protect-remove": _remove,
     "protect-clear": _clear,
     "protect-again": _again,

@@ -40,6 +40,7 @@ def render(lab: Lab, session: Session) -> str:
     probed = probes.as_kept(opened.probes) if opened else None
     return draw(
         "run",
+        looks=session.looks,
         side=side,
         settings=_settings(side) if len(side) > 1 else None,
         metrics=METRICS,

@@ -238,6 +238,8 @@ def field(lab: Lab, session: Session, data: dict) -> None:
         picked = [id for id in session.comparing.picked if id != data.get("run")]
         if value == "1" and len(picked) < MOST_PICKED:
             picked.append(str(data.get("run")))
+            if len(picked) > 1:
+                session.look("side")  # it stands far below the table
         session.comparing.picked = picked
         session.touch("run")
     else:
@@ -303,6 +305,8 @@ def _pin(lab: Lab, session: Session, data: dict) -> None:
 def _open(lab: Lab, session: Session, data: dict) -> None:
     id = str(data["run"])
     session.comparing.opened = None if id == session.comparing.opened else id
+    if session.comparing.opened:
+        session.look("opened")
     session.touch("runs", "run")
 
 

@@ -158,6 +158,8 @@ class Session:
     language: str = "en"  # of the page's own words, see ui/words.py
     goto: tuple[int, int] = (0, 1)  # (serial, step): the page follows when the serial grows
     notices: dict[str, Notice] = field(default_factory=dict)
+    told: int = 0  # notices, and things to look at, so far
+    looked: tuple[str, int] = ("", 0)  # what the page brings into sight, and its number
     undos: dict[str, Any] = field(default_factory=dict)  # per view, a function that takes the last thing back
     jobs: dict[str, Job] = field(default_factory=dict)  # the latest job of each kind
     form: dict[str, str] = field(default_factory=dict)  # what stands in the page's other inputs
@@ -223,8 +225,19 @@ class Session:
     def tell(self, view: str, text: str, tone: str = "good", **more: Any) -> None:
         """Show a notice in a view, in place of the one that stands there."""
         with self.lock:
-            self.notices[view] = Notice(text, tone, **more)
+            self.told += 1
+            self.notices[view] = Notice(text, tone, serial=self.told, **more)
             self.touch(view)
+
+    def look(self, place: str) -> None:
+        """Have the page bring a place into sight, and its heading into focus."""
+        with self.lock:
+            self.told += 1
+            self.looked = (place, self.told)
+
+    def looks(self, place: str) -> str:
+        """What the template of a place says of it to the browser: a number, "" if nothing is to be looked at there."""
+        return str(self.looked[1]) if self.looked[0] == place else ""
 
     def go(self, step: int) -> None:
         """Have the page show another step."""

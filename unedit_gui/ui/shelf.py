@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
 from typing import Any
 
-from unedit_gui.errors import BadInput, UneditError
+from unedit_gui.errors import BadInput
 from unedit_gui.jobs import Job
+from unedit_gui.ui.beside import told_in
 from unedit_gui.ui.files import upload_bytes
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
@@ -36,6 +36,7 @@ def shown(lab: Lab, session: Session) -> dict[str, Any]:
         "compared": lab.bench.compare(*pair) if len(pair) == 2 else None,
         "exporting": session.active("export") is not None,
         "shelf_told": session.notices.get(VIEW),
+        "look": session.looks(VIEW),
     }
 
 
@@ -180,28 +181,15 @@ def _delete(lab: Lab, session: Session, data: dict) -> None:
             session.enabled = [*session.enabled, found.id]
         lab.touch_edits()
 
-    for view in ("edit", "chat"):
+    for view in (VIEW, "chat"):
         session.undos[view] = back
         session.tell(view, _("Deleted “{name}”.", name=edit.name), undo=True)
     lab.touch_edits()
 
 
-def told_here(act: Callable) -> Callable:
-    """An act whose complaints stand in the list, where its button is."""
-
-    def acted(lab: Lab, session: Session, *given) -> dict | None:
-        session.notices.pop(VIEW, None)
-        session.touch("edit")
-        try:
-            return act(lab, session, *given)
-        except UneditError as error:
-            session.tell(VIEW, str(error), "bad")
-        return None
-
-    return acted
-
-
+told_here = told_in(VIEW, "edit")
 upload = told_here(_upload)
+delete_here = told_here(_delete)  # in the list itself; the chat tells of its own switches
 ACTS = {
     "delete-edit": _delete,
     "try-ready": try_ready,

@@ -119,6 +119,7 @@ def render(lab: Lab, session: Session) -> str:
         trust=[(value, _(name), _(note)) for value, name, note in TRUST],
         saved=saved[::-1][:SHOWN],
         total=len(saved),
+        look=session.looks("rate"),
     )
 
 
@@ -183,6 +184,7 @@ def _save(lab: Lab, session: Session, data: dict) -> None:
     session.drafts.pop(mark)
     last = place == len(found) - 1
     session.rating = found[min(place + 1, len(found) - 1)].mark
+    session.look("rate")
     session.tell("study", _("Saved.") if last else _("Saved. Here is the next reply."))
     _all_pages(lab)
 
