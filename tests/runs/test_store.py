@@ -142,6 +142,14 @@ def test_a_deleted_run_takes_the_place_of_its_own_failure(store, edit):
     assert [run.name for run in store.all()] == ["whole"] and store.failures() == []
 
 
+def test_a_deleted_failure_comes_back_and_is_returned(store):
+    failure = store.fail(made(1).settings, "The disk was full.", "mine")
+    token = store.delete(failure.id)
+    assert store.failures() == []
+    assert store.restore(token).reason == "The disk was full."
+    assert [(f.id, f.sweep) for f in store.failures()] == [(failure.id, "mine")]
+
+
 def test_a_pin_outlives_that_the_run_is_made_again(store, edit):
     store.keep(made(1), edit)
     store.pin(made(1).id)

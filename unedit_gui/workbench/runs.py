@@ -178,8 +178,9 @@ class Sweeps(Replies):
         """Move a run, or what is known of one that failed, to the trash. Returns a token for `restore_run`."""
         return self._runs.delete(id)
 
-    def restore_run(self, token: str) -> Run:
-        """Put a deleted run back and return it. BadInput where it was made again; both stay as they are."""
+    def restore_run(self, token: str) -> Run | Failure:
+        """Put a deleted run, or what is known of one that failed, back and return it. BadInput where it was made again;
+        both stay as they are."""
         return self._runs.restore(token)
 
     def token_probabilities(
