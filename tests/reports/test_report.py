@@ -146,6 +146,14 @@ def test_notes_beside_the_report_are_not_written_over(tmp_path):
     assert (tmp_path / "notes.md").read_text() == "# My notes\n" and not (tmp_path / "notes.html").exists()
 
 
+def test_a_page_that_is_no_report_is_not_written_over(tmp_path):
+    for mine in ("<h1>My report</h1>", ""):
+        (tmp_path / "report.html").write_text(mine)
+        with pytest.raises(BadInput, match="report.html is there already and is no report"):
+            write_report([RUN], tmp_path / "report.html", Workspace(tmp_path / "home"))
+        assert (tmp_path / "report.html").read_text() == mine and not (tmp_path / "report.md").exists()
+
+
 def test_a_report_takes_the_place_of_an_older_one(tmp_path):
     for run in (made(name="older"), made(name="newer")):
         write_report([run], tmp_path / "report.html", Workspace(tmp_path / "home"))
