@@ -139,6 +139,13 @@ def test_markdown_holds_the_same_and_no_html():
     assert tables and len(re.findall(r"(?<!\\)\|", tables[0])) == 5
 
 
+@pytest.mark.parametrize("end", ["\n\n", "\r\r"])
+def test_what_a_stranger_wrote_stays_within_the_command_s_line_in_markdown(end):
+    run = made(environment={"device": f"cpu{end}<img src=x onerror=alert(1)>{end}"})
+    written = [line for line in text([run]).splitlines() if "<img" in line.replace("\\<", "")]
+    assert [line[:10] for line in written] == ["    python"]
+
+
 def test_notes_beside_the_report_are_not_written_over(tmp_path):
     (tmp_path / "notes.md").write_text("# My notes\n")
     with pytest.raises(BadInput, match="notes.md is there already and is no report"):

@@ -60,14 +60,15 @@ def text(runs: Sequence[Run], name: str = "report.html", ghosts: bool = True) ->
 
 
 def command(run: Run, name: str = "report.html") -> str:
-    """The command that makes a run again from the report: with its model, device, dtype and threads."""
+    """The command that makes a run again from the report: with its model, device, dtype and threads. One line, as a
+    second one would stand outside the code in Markdown, where what a stranger wrote could be HTML."""
     options = ["--run", run.id]
     if run.settings.model != "bundled":
         options += ["--model", model_name(run.settings.model)]
     for option in ("device", "dtype", "threads"):
         if run.environment.get(option):
             options += [f"--{option}", str(run.environment[option])]
-    return shlex.join(["python", "-m", "unedit_gui", "rerun", name, *options])
+    return " ".join(shlex.join(["python", "-m", "unedit_gui", "rerun", name, *options]).splitlines())
 
 
 def _values(runs: Sequence[Run], name: str, ghosts: bool) -> dict[str, Any]:
