@@ -125,6 +125,13 @@ def test_a_report_that_was_changed_is_refused_in_one_sentence(page, old, new, sa
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("much", ["<b>much", [1], 10**400])
+def test_a_probe_s_rate_that_is_none_is_a_dash(much):
+    row = {**PROBES["rows"][0], "chance": much, "edits": [{"value": much, "hits": 2, "n": 10}]}
+    page = html([made(probes={"rows": [row]})])
+    assert re.search(r">Role play</th><td>–</td><td>90% of 10</td><td>–</td>", page)
+
+
 def test_runs_without_replies_probes_or_surroundings_have_a_report_too():
     bare = dataclasses.replace(made(retain=None, rephrased=None), name="")
     page = html([bare])

@@ -7,6 +7,7 @@ import pytest
 
 from unedit_gui.errors import BadInput
 from unedit_gui.runs import Run, Settings, read_run, write_run
+from unedit_gui.runs.record import from_document
 
 SETTINGS = Settings(
     "smollm2",
@@ -56,6 +57,33 @@ def test_a_run_that_is_not_whole_is_refused_in_one_sentence(tmp_path, harm):
     with pytest.raises(BadInput) as error:
         read_run(tmp_path)
     assert str(error.value).count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("seconds", {"scores": "1 s"}),
+        ("seconds", {"scores": None}),
+        ("scores", {"after": None}),
+        ("scores", {"after": {"forget": []}}),
+        ("scores", {"after": {"forget": {"rouge1": "0.1"}}}),
+        ("scores", {"score": 3}),
+        ("scores", {"notes": 5}),
+        ("sweep", ["a"]),
+        ("probes", {"rows": 5}),
+        ("probes", {"rows": [{"original": 5}]}),
+        ("probes", {"worst": [5]}),
+        ("edit", {"id": [1]}),
+        ("environment", {"versions": []}),
+        ("environment", {"threads": [1]}),
+        ("rows", [{"before": 5}]),
+        ("rows", [{"group": []}]),
+        ("rows", [{"after": {"rouge1": "much"}}]),
+    ],
+)
+def test_a_run_with_a_part_of_the_wrong_kind_is_refused_however_deep_it_lies(name, value):
+    with pytest.raises(BadInput, match="is not whole"):
+        from_document({**RUN.document(), "rows": [], name: value})
 
 
 def test_averages_are_read_by_group_and_metric():

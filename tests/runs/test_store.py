@@ -1,6 +1,7 @@
 """Runs on disk: listed from an index that may be gone, wrong or written by several at once."""
 
 import dataclasses
+import json
 import sqlite3
 import threading
 
@@ -182,6 +183,9 @@ def test_a_damaged_run_is_left_out_of_the_list_and_told_when_opened(store, edit)
     store.keep(made(1), edit)
     store.keep(made(2), edit)
     (store.folder(made(1).id) / "run.json").write_text("{")
+    assert [run.settings.seed for run in again(store).all()] == [2]
+    document = {**made(1).document(), "seconds": {"scores": "long"}}
+    (store.folder(made(1).id) / "run.json").write_text(json.dumps(document))
     assert [run.settings.seed for run in again(store).all()] == [2]
     with pytest.raises(BadInput, match="damaged"):
         store.load(made(1).id)

@@ -174,12 +174,15 @@ def number(value: Any, digits: int = 3) -> str:
 
 
 def percent(rate: Mapping[str, Any] | float | None) -> str:
-    """A rate of a probe: in per cent, or the mean where it is one."""
-    if not isinstance(rate, Mapping):
-        return "–" if rate is None else f"{rate:.0%}"
-    if rate.get("value") is None:
-        return "no items"
-    return f"{rate['value']:.1f}" if rate.get("hits") is None else f"{rate['value']:.0%} of {rate['n']}"
+    """A rate of a probe: in per cent, or the mean where it is one; a dash where it is damaged."""
+    try:
+        if not isinstance(rate, Mapping):
+            return "–" if rate is None else f"{rate:.0%}"
+        if rate.get("value") is None:
+            return "no items"
+        return f"{rate['value']:.1f}" if rate.get("hits") is None else f"{rate['value']:.0%} of {rate['n']}"
+    except (KeyError, TypeError, ValueError, OverflowError):  # anybody may have written it
+        return "–"
 
 
 def one_line(value: Any) -> str:

@@ -115,8 +115,9 @@ class Runs:
         return str(self._workspace.discard(self.folder(id)))
 
     def restore(self, token: str) -> Run | Failure:
-        """Put a deleted run, or what is known of one that failed, back and return it. BadInput where the trash doesn't hold it any more, or where the run was
-        made again meanwhile: both are left where they are, and the token as good as it was."""
+        """Put a deleted run, or what is known of one that failed, back and return it. BadInput where the trash doesn't
+        hold it any more, or where the run was made again meanwhile: both are left where they are, and the token as good
+        as it was."""
         trashed = Path(token)
         place = self._workspace.runs_dir / trashed.name
         if trashed.is_dir() and (place / RUN).is_file():
