@@ -38,6 +38,23 @@ def test_other_settings_are_another_condition_and_named_by_what_differs():
     ]
 
 
+def test_protected_facts_make_another_condition_and_are_named():
+    guarded = made(protect=({"question": "Stays?", "answer": "Yes"},) * 3, forget=0.4)
+    figure = score_by_method([made(), made(seed=1), guarded, made("grace")], ghosts=False)
+    assert {(m.series, m.n) for m in figure.own} == {("ROME, 0 protected", 2), ("ROME, 3 protected", 1), ("GRACE", 1)}
+
+
+def test_other_numbers_of_retained_facts_make_another_condition():
+    table = big_table([made(), made(retain=None, seed=1)], ghosts=False)
+    assert [(row.name, row.runs) for row in table.rows[1:]] == [("ROME, 0 retained", 1), ("ROME, 1 retained", 1)]
+
+
+def test_weights_that_changed_under_one_name_are_never_averaged():
+    figure = score_by_method([made(fingerprint="aaaa1111"), made(fingerprint="bbbb2222", forget=0.4)], ghosts=False)
+    assert figure.series == ["ROME, SmolLM2-135M-Instruct (aaaa)", "ROME, SmolLM2-135M-Instruct (bbbb)"]
+    assert [mark.n for mark in figure.own] == [1, 1]
+
+
 def test_the_score_by_method_is_of_the_commonest_size_and_says_so():
     runs = [made(), made("memit"), made(facts=40)]
     figure = score_by_method(runs, ghosts=False)
