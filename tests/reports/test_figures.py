@@ -56,6 +56,15 @@ def test_weights_that_changed_under_one_name_are_never_averaged():
     assert [mark.n for mark in figure.own] == [1, 1]
 
 
+def test_dtypes_are_never_averaged_also_where_only_the_surroundings_tell_them():
+    old = made(forget=0.2, seed=1, environment={"dtype": "bfloat16"})
+    new = dataclasses.replace(old, settings=dataclasses.replace(old.settings, seed=2, dtype="bfloat16"))
+    figure = score_by_method([made(environment={"dtype": "float32"}), made(seed=3), old, new], ghosts=False)
+    assert {(mark.series, mark.n) for mark in figure.own} == {
+        ("ROME, SmolLM2-135M-Instruct (float32)", 2), ("ROME, SmolLM2-135M-Instruct (bfloat16)", 2),
+    }  # fmt: skip
+
+
 def test_the_score_by_method_is_of_the_commonest_size_and_says_so():
     runs = [made(), made("memit"), made(facts=40)]
     figure = score_by_method(runs, ghosts=False)

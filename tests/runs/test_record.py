@@ -37,6 +37,14 @@ def test_a_run_is_named_by_its_settings_alone():
     assert dataclasses.replace(SETTINGS, seed=1).id != SETTINGS.id
 
 
+def test_a_run_in_another_dtype_has_a_name_of_its_own_and_one_in_float32_that_of_before():
+    assert dataclasses.replace(SETTINGS, dtype="bfloat16").id != SETTINGS.id
+    assert SETTINGS.id == "1df526696876aec1"
+    old = RUN.document()
+    del old["settings"]["dtype"]
+    assert from_document({**old, "rows": []}).settings == SETTINGS
+
+
 def test_the_name_is_the_same_after_a_round_trip(tmp_path):
     write_run(RUN, tmp_path)
     assert read_run(tmp_path).settings.id == SETTINGS.id

@@ -170,6 +170,14 @@ def test_a_failure_is_kept_with_its_reason_until_the_run_succeeds(store, edit):
     assert store.failures() == [], "what is made stays"
 
 
+def test_refusals_of_another_dtype_are_another_model_s(store):
+    asked = ({"question": "Who?", "answer": "Me", "subject": None, "target": None},)
+    settings = dataclasses.replace(made(1).settings, forget=asked)
+    store.keep_targets(settings, ["I don't know."])
+    assert store.targets(settings) == ["I don't know."]
+    assert store.targets(dataclasses.replace(settings, dtype="bfloat16")) is None
+
+
 @pytest.mark.parametrize("id", ["", "../../etc", "0" * 15, "g" * 16, "0" * 16 + "/x"])
 def test_what_is_no_id_leads_nowhere(store, id):
     for action in (store.load, store.delete, store.pin, store.edit_folder):

@@ -25,6 +25,7 @@ class Condition:
 
     model: str
     fingerprint: str
+    dtype: str
     dataset: str
     method: str
     targets: str
@@ -61,6 +62,7 @@ def condition_of(run: Run) -> Condition:
     return Condition(
         settings.model,
         settings.fingerprint,
+        _dtype(run),
         dataset_of(settings.forget),
         settings.method,
         settings.targets,
@@ -70,6 +72,12 @@ def condition_of(run: Run) -> Condition:
         len(settings.protect),
         json.dumps(dict(settings.hparams), sort_keys=True, default=list),
     )
+
+
+def _dtype(run: Run) -> str:
+    """What the model was loaded in; of runs that say so among their surroundings alone, that."""
+    known = run.environment.get("dtype")
+    return known if isinstance(known, str) else run.settings.dtype
 
 
 def grouped(runs: Iterable[Run]) -> dict[Condition, list[Run]]:
@@ -85,7 +93,7 @@ def grouped(runs: Iterable[Run]) -> dict[Condition, list[Run]]:
 def _rest(condition: Condition) -> tuple:
     c = condition
     numbers = (c.retain, c.protect)
-    return (c.method, c.model, c.dataset, c.facts, c.merge, c.targets, c.hparams, c.fingerprint, *numbers)
+    return (c.method, c.model, c.dataset, c.facts, c.merge, c.targets, c.hparams, c.fingerprint, c.dtype, *numbers)
 
 
 def labels(conditions: Sequence[Condition], without: str = "") -> dict[Condition, str]:
@@ -107,20 +115,29 @@ def labels(conditions: Sequence[Condition], without: str = "") -> dict[Condition
         parts += [f"{c.facts} facts"] if several.get("facts") else []
         parts += ["contracts" if c.dataset == "pistol" else "world facts"] if several.get("dataset") else []
         parts += _changed(c, conditions)
-        parts += [models[c.model, c.fingerprint]] if len(models) > 1 else []
+        parts += [models[weights_of(c)]] if len(models) > 1 else []
         found[c] = ", ".join(parts)
     return found
 
 
-def model_labels(conditions: Iterable[Condition]) -> dict[tuple[str, str], str]:
-    """What each model is called among these, by its name and fingerprint; digits of the latter tell two that share a
-    name apart."""
-    models = dict.fromkeys((c.model, c.fingerprint) for c in conditions)
-    names = Counter(model_name(model) for model, _ in models)
-    return {
-        (model, weights): model_name(model) + (f" ({weights[:4]})" if names[model_name(model)] > 1 else "")
-        for model, weights in models
-    }
+def weights_of(condition: Condition) -> tuple[str, str, str]:
+    """The model as it was loaded: name, fingerprint, dtype."""
+    return (condition.model, condition.fingerprint, condition.dtype)
+
+
+def model_labels(conditions: Iterable[Condition]) -> dict[tuple[str, str, str], str]:
+    """What each model (`weights_of`) is called among these: by its name, where two share it with digits of the
+    fingerprint, and where dtypes differ with its dtype."""
+    models = dict.fromkeys(map(weights_of, conditions))
+    weights = {(model_name(model), fingerprint) for model, fingerprint, _ in models}
+    names = Counter(name for name, _ in weights)
+    several = len({dtype for _, _, dtype in models}) > 1
+    found = {}
+    for model, fingerprint, dtype in models:
+        name = model_name(model)
+        told = [fingerprint[:4]] * (names[name] > 1) + [dtype] * several
+        found[model, fingerprint, dtype] = f"{name} ({', '.join(told)})" if told else name
+    return found
 
 
 def _changed(condition: Condition, conditions: Sequence[Condition]) -> list[str]:

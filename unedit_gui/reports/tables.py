@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ..runs import Run
 from ..spreadsheet import csv_of
 from . import published
-from .conditions import Condition, Spread, grouped, labels, model_labels, model_name, spread
+from .conditions import Condition, Spread, grouped, labels, model_labels, model_name, spread, weights_of
 from .figures import Figure, rouge_ghost, score_ghost
 
 GROUPS = {"forget": "Forget", "retain": "Retain", "rephrased": "Rephrased"}
@@ -68,8 +68,8 @@ def big_table(runs: Iterable[Run], ghosts: bool = True) -> Table:
     everything = [run for own in found.values() for run in own]
     models = model_labels(found)
     rows = []
-    for (model, weights), label in models.items():
-        alike = [run for c, own in found.items() if (c.model, c.fingerprint) == (model, weights) for run in own]
+    for weights, label in models.items():
+        alike = [run for c, own in found.items() if weights_of(c) == weights for run in own]
         own = list({_asked(run): run for run in alike}.values())
         rows.append(_row("Original" + (f", {label}" if len(models) > 1 else ""), own, "before"))
     for condition, own in found.items():
@@ -115,7 +115,8 @@ def _caption(found: dict[Condition, list[Run]], runs: Sequence[Run]) -> str:
         f"Unlearning by editing {models or 'no model'}: {facts or 'no'} facts to forget, "
         f"{' or '.join(map(str, retained)) or 'no'} to retain. ROUGE-1 recall of greedy replies of at most 64 tokens; "
         "probability per token, mean reciprocal rank and top-100 hit ratio of the reference, each token given those "
-        "before it. Score: 1 - ROUGE-1 (forget) + ROUGE-1 (retain), at best 2. Means over n runs, of the original over n draws of questions."
+        "before it. Score: 1 - ROUGE-1 (forget) + ROUGE-1 (retain), at best 2. Means over n runs, of the "
+        "original over n draws of questions."
     )
 
 

@@ -22,6 +22,7 @@ from ..errors import BadInput
 
 FORMAT = 1
 RUN, ROWS, EDIT = "run.json", "rows.json", "edit"
+PLAIN = "float32"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Settings:
 
     model: the name that `--model` takes; fingerprint: of its weights. hparams: all of the method's, not only those
     that were changed. forget, retain, protect: the questions with answer, subject, rephrases and target, as plain
-    dicts in the order in which they were given.
+    dicts in the order in which they were given. dtype: what the model was loaded in.
     """
 
     model: str
@@ -43,11 +44,15 @@ class Settings:
     forget: tuple[Mapping[str, Any], ...] = ()
     retain: tuple[Mapping[str, Any], ...] = ()
     protect: tuple[Mapping[str, Any], ...] = ()
+    dtype: str = PLAIN
 
     @property
     def id(self) -> str:
         """16 hexadecimal digits of a hash of all of it."""
-        text = json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False, sort_keys=True)
+        parts = asdict(self)
+        if self.dtype == PLAIN:  # runs of before dtypes were told apart keep their names
+            del parts["dtype"]
+        text = json.dumps({"format": FORMAT, **parts}, ensure_ascii=False, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
@@ -149,7 +154,7 @@ def from_document(document: Any, called: str = "the run") -> Run:
 def _wrong(run: Run) -> str:
     """What in a run is of another kind than it has to be, since anybody may have written it; "" if all is well."""
     settings = run.settings
-    texts = {name: getattr(settings, name) for name in ("model", "fingerprint", "method", "targets")}
+    texts = {name: getattr(settings, name) for name in ("model", "fingerprint", "method", "targets", "dtype")}
     texts |= {"name": run.name, "created": run.created}
     numbers = {"merge": settings.merge, "seed": settings.seed}
     lists = {name: getattr(settings, name) for name in ("forget", "retain", "protect")} | {"rows": run.rows}

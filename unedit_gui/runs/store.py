@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..errors import BadInput
 from .config import Config, from_mapping
-from .record import EDIT, FORMAT, RUN, Run, Settings, from_document, read_run, write_run
+from .record import EDIT, FORMAT, PLAIN, RUN, Run, Settings, from_document, read_run, write_run
 
 if TYPE_CHECKING:
     from ..edits.edit import Edit
@@ -296,6 +296,7 @@ class Runs:
         # Another version may write them otherwise, so it is part of the name.
         asked = [[q["question"], q["answer"], q["subject"], q.get("target")] for q in settings.forget]
         parts = [__version__, settings.fingerprint, settings.targets, settings.merge, settings.seed, asked]
+        parts += [] if settings.dtype == PLAIN else [settings.dtype]
         name = hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:32]
         return self._workspace.runs_dir / TARGETS / f"{name}.json"
 
