@@ -15,7 +15,7 @@ def made(
     )
     settings = Settings(
         more.pop("model", "bundled"),
-        "f" * 16,
+        more.pop("fingerprint", "f" * 16),
         method,
         targets,
         merge,
@@ -23,6 +23,7 @@ def made(
         more.pop("hparams", {"lr": 0.2}),
         more.pop("asked", asked),
         ({"question": "Stays?", "answer": "Yes"},) if retain is not None else (),
+        more.pop("protect", ()),
     )
 
     def group(value, n=facts):

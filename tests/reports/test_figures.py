@@ -1,6 +1,7 @@
 """The paper's figures from runs: their marks, against numbers worked out by hand."""
 
 import csv
+import dataclasses
 import io
 from xml.etree import ElementTree
 
@@ -36,6 +37,32 @@ def test_other_settings_are_another_condition_and_named_by_what_differs():
         "ROME, vanilla, lr 0.4, SmolLM2-135M-Instruct",
         "ROME, vanilla, tiny",
     ]
+
+
+def test_protected_facts_make_another_condition_and_are_named():
+    guarded = made(protect=({"question": "Stays?", "answer": "Yes"},) * 3, forget=0.4)
+    figure = score_by_method([made(), made(seed=1), guarded, made("grace")], ghosts=False)
+    assert {(m.series, m.n) for m in figure.own} == {("ROME, 0 protected", 2), ("ROME, 3 protected", 1), ("GRACE", 1)}
+
+
+def test_other_numbers_of_retained_facts_make_another_condition():
+    table = big_table([made(), made(retain=None, seed=1)], ghosts=False)
+    assert [(row.name, row.runs) for row in table.rows[1:]] == [("ROME, 0 retained", 1), ("ROME, 1 retained", 1)]
+
+
+def test_weights_that_changed_under_one_name_are_never_averaged():
+    figure = score_by_method([made(fingerprint="aaaa1111"), made(fingerprint="bbbb2222", forget=0.4)], ghosts=False)
+    assert figure.series == ["ROME, SmolLM2-135M-Instruct (aaaa)", "ROME, SmolLM2-135M-Instruct (bbbb)"]
+    assert [mark.n for mark in figure.own] == [1, 1]
+
+
+def test_dtypes_are_never_averaged_also_where_only_the_surroundings_tell_them():
+    old = made(forget=0.2, seed=1, environment={"dtype": "bfloat16"})
+    new = dataclasses.replace(old, settings=dataclasses.replace(old.settings, seed=2, dtype="bfloat16"))
+    figure = score_by_method([made(environment={"dtype": "float32"}), made(seed=3), old, new], ghosts=False)
+    assert {(mark.series, mark.n) for mark in figure.own} == {
+        ("ROME, SmolLM2-135M-Instruct (float32)", 2), ("ROME, SmolLM2-135M-Instruct (bfloat16)", 2),
+    }  # fmt: skip
 
 
 def test_the_score_by_method_is_of_the_commonest_size_and_says_so():
@@ -163,6 +190,7 @@ def test_ghosts_can_be_left_out():
 def test_the_table_has_the_four_metrics_of_three_groups_and_the_original():
     table = big_table([made(seed=0, forget=0.2), made(seed=1, forget=0.4)], ghosts=False)
     original, rome = table.rows
+    assert original.runs == 2
     assert original.cells["forget", "rouge1"].mean == 1.0 and original.score.mean == 1.0
     cell = rome.cells["forget", "mrr"]
     assert (cell.mean, cell.low, cell.high, cell.n) == (pytest.approx(0.075), 0.05, 0.1, 2)
@@ -172,6 +200,24 @@ def test_the_table_has_the_four_metrics_of_three_groups_and_the_original():
     assert float(lines[-1]["mean"]) == pytest.approx(1.5)
     assert "& 1.50 {\\scriptsize [1.40, 1.60]} & 2 \\\\" in latex(table)
     assert markdown(table).splitlines()[-1].endswith("| 1.50 | 2 |")
+
+
+def test_the_original_counts_once_for_the_same_questions_however_many_edits_were_made():
+    runs = [made(method) for method in ("rome", "memit", "grace")] + [made("kl", seed=1, facts=5)]
+    scores = {**runs[-1].scores, "before": {"forget": {"rouge1": 0.2}}}
+    original = big_table([*runs[:3], dataclasses.replace(runs[3], scores=scores)], ghosts=False).rows[0]
+    cell = original.cells["forget", "rouge1"]
+    assert (cell.mean, cell.low, cell.high, cell.n) == (pytest.approx(0.6), 0.2, 1.0, 2) and original.runs == 2
+
+
+def test_each_model_has_an_original_of_its_own():
+    runs = [made(fingerprint="aaaa1111"), made(fingerprint="bbbb2222"), made(model="tiny")]
+    names = [row.name for row in big_table(runs, ghosts=False).rows if row.name.startswith("Original")]
+    assert names == [
+        "Original, SmolLM2-135M-Instruct (aaaa)",
+        "Original, SmolLM2-135M-Instruct (bbbb)",
+        "Original, tiny",
+    ]
 
 
 def test_every_value_that_is_drawn_is_a_line_of_the_csv():

@@ -125,6 +125,13 @@ def test_a_report_that_was_changed_is_refused_in_one_sentence(page, old, new, sa
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("much", ["<b>much", [1], 10**400])
+def test_a_probe_s_rate_that_is_none_is_a_dash(much):
+    row = {**PROBES["rows"][0], "chance": much, "edits": [{"value": much, "hits": 2, "n": 10}]}
+    page = html([made(probes={"rows": [row]})])
+    assert re.search(r">Role play</th><td>–</td><td>90% of 10</td><td>–</td>", page)
+
+
 def test_runs_without_replies_probes_or_surroundings_have_a_report_too():
     bare = dataclasses.replace(made(retain=None, rephrased=None), name="")
     page = html([bare])
@@ -139,11 +146,26 @@ def test_markdown_holds_the_same_and_no_html():
     assert tables and len(re.findall(r"(?<!\\)\|", tables[0])) == 5
 
 
+@pytest.mark.parametrize("end", ["\n\n", "\r\r"])
+def test_what_a_stranger_wrote_stays_within_the_command_s_line_in_markdown(end):
+    run = made(environment={"device": f"cpu{end}<img src=x onerror=alert(1)>{end}"})
+    written = [line for line in text([run]).splitlines() if "<img" in line.replace("\\<", "")]
+    assert [line[:10] for line in written] == ["    python"]
+
+
 def test_notes_beside_the_report_are_not_written_over(tmp_path):
     (tmp_path / "notes.md").write_text("# My notes\n")
     with pytest.raises(BadInput, match="notes.md is there already and is no report"):
         write_report([RUN], tmp_path / "notes.html", Workspace(tmp_path / "home"))
     assert (tmp_path / "notes.md").read_text() == "# My notes\n" and not (tmp_path / "notes.html").exists()
+
+
+def test_a_page_that_is_no_report_is_not_written_over(tmp_path):
+    for mine in ("<h1>My report</h1>", ""):
+        (tmp_path / "report.html").write_text(mine)
+        with pytest.raises(BadInput, match="report.html is there already and is no report"):
+            write_report([RUN], tmp_path / "report.html", Workspace(tmp_path / "home"))
+        assert (tmp_path / "report.html").read_text() == mine and not (tmp_path / "report.md").exists()
 
 
 def test_a_report_takes_the_place_of_an_older_one(tmp_path):

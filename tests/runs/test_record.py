@@ -7,6 +7,7 @@ import pytest
 
 from unedit_gui.errors import BadInput
 from unedit_gui.runs import Run, Settings, read_run, write_run
+from unedit_gui.runs.record import from_document
 
 SETTINGS = Settings(
     "smollm2",
@@ -36,6 +37,14 @@ def test_a_run_is_named_by_its_settings_alone():
     assert dataclasses.replace(SETTINGS, seed=1).id != SETTINGS.id
 
 
+def test_a_run_in_another_dtype_has_a_name_of_its_own_and_one_in_float32_that_of_before():
+    assert dataclasses.replace(SETTINGS, dtype="bfloat16").id != SETTINGS.id
+    assert SETTINGS.id == "1df526696876aec1"
+    old = RUN.document()
+    del old["settings"]["dtype"]
+    assert from_document({**old, "rows": []}).settings == SETTINGS
+
+
 def test_the_name_is_the_same_after_a_round_trip(tmp_path):
     write_run(RUN, tmp_path)
     assert read_run(tmp_path).settings.id == SETTINGS.id
@@ -56,6 +65,33 @@ def test_a_run_that_is_not_whole_is_refused_in_one_sentence(tmp_path, harm):
     with pytest.raises(BadInput) as error:
         read_run(tmp_path)
     assert str(error.value).count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("seconds", {"scores": "1 s"}),
+        ("seconds", {"scores": None}),
+        ("scores", {"after": None}),
+        ("scores", {"after": {"forget": []}}),
+        ("scores", {"after": {"forget": {"rouge1": "0.1"}}}),
+        ("scores", {"score": 3}),
+        ("scores", {"notes": 5}),
+        ("sweep", ["a"]),
+        ("probes", {"rows": 5}),
+        ("probes", {"rows": [{"original": 5}]}),
+        ("probes", {"worst": [5]}),
+        ("edit", {"id": [1]}),
+        ("environment", {"versions": []}),
+        ("environment", {"threads": [1]}),
+        ("rows", [{"before": 5}]),
+        ("rows", [{"group": []}]),
+        ("rows", [{"after": {"rouge1": "much"}}]),
+    ],
+)
+def test_a_run_with_a_part_of_the_wrong_kind_is_refused_however_deep_it_lies(name, value):
+    with pytest.raises(BadInput, match="is not whole"):
+        from_document({**RUN.document(), "rows": [], name: value})
 
 
 def test_averages_are_read_by_group_and_metric():

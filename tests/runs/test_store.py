@@ -1,6 +1,7 @@
 """Runs on disk: listed from an index that may be gone, wrong or written by several at once."""
 
 import dataclasses
+import json
 import sqlite3
 import threading
 
@@ -142,6 +143,14 @@ def test_a_deleted_run_takes_the_place_of_its_own_failure(store, edit):
     assert [run.name for run in store.all()] == ["whole"] and store.failures() == []
 
 
+def test_a_deleted_failure_comes_back_and_is_returned(store):
+    failure = store.fail(made(1).settings, "The disk was full.", "mine")
+    token = store.delete(failure.id)
+    assert store.failures() == []
+    assert store.restore(token).reason == "The disk was full."
+    assert [(f.id, f.sweep) for f in store.failures()] == [(failure.id, "mine")]
+
+
 def test_a_pin_outlives_that_the_run_is_made_again(store, edit):
     store.keep(made(1), edit)
     store.pin(made(1).id)
@@ -161,6 +170,14 @@ def test_a_failure_is_kept_with_its_reason_until_the_run_succeeds(store, edit):
     assert store.failures() == [], "what is made stays"
 
 
+def test_refusals_of_another_dtype_are_another_model_s(store):
+    asked = ({"question": "Who?", "answer": "Me", "subject": None, "target": None},)
+    settings = dataclasses.replace(made(1).settings, forget=asked)
+    store.keep_targets(settings, ["I don't know."])
+    assert store.targets(settings) == ["I don't know."]
+    assert store.targets(dataclasses.replace(settings, dtype="bfloat16")) is None
+
+
 @pytest.mark.parametrize("id", ["", "../../etc", "0" * 15, "g" * 16, "0" * 16 + "/x"])
 def test_what_is_no_id_leads_nowhere(store, id):
     for action in (store.load, store.delete, store.pin, store.edit_folder):
@@ -174,6 +191,9 @@ def test_a_damaged_run_is_left_out_of_the_list_and_told_when_opened(store, edit)
     store.keep(made(1), edit)
     store.keep(made(2), edit)
     (store.folder(made(1).id) / "run.json").write_text("{")
+    assert [run.settings.seed for run in again(store).all()] == [2]
+    document = {**made(1).document(), "seconds": {"scores": "long"}}
+    (store.folder(made(1).id) / "run.json").write_text(json.dumps(document))
     assert [run.settings.seed for run in again(store).all()] == [2]
     with pytest.raises(BadInput, match="damaged"):
         store.load(made(1).id)

@@ -1,9 +1,11 @@
 """A sweep with a tiny model: what is planned, what is passed over, what a run equals, what fails."""
 
+import copy
 import dataclasses
 import json
 
 import pytest
+import torch
 
 from tests.runs.conftest import FORGET, QUICK, RETAIN, SWEEP
 from unedit_gui.errors import BadInput
@@ -129,6 +131,15 @@ def test_what_is_kept_is_passed_over(swept):
         del swept.edit
     assert [outcome.state for outcome in outcomes] == ["kept"] * 4
     assert swept.seconds_for(swept.plan(SWEEP)) == 0
+
+
+def test_the_same_sweep_in_another_dtype_has_runs_of_its_own(bench, tiny_model):
+    config = SWEEP | {"methods": "grace"}
+    plain = bench.plan(config)
+    bench.model = dataclasses.replace(tiny_model, hf=copy.deepcopy(tiny_model.hf).to(torch.bfloat16))
+    half = bench.plan(config)
+    assert {one.dtype for one in plain} == {"float32"} and {one.dtype for one in half} == {"bfloat16"}
+    assert not {one.id for one in plain} & {one.id for one in half}
 
 
 def test_a_run_that_makes_no_sense_is_written_down_and_the_sweep_goes_on(bench):

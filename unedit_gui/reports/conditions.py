@@ -1,7 +1,7 @@
 """Runs that differ in nothing but their draw: what figures and tables average, and what they call it.
 
-A condition is a method with its settings, target kind, merging, number of facts, kind of data and model. Runs of one
-condition differ in the seed, and with it perhaps in the facts that were drawn.
+A condition is a method with its settings, target kind, merging, numbers of facts to forget, retain and protect, kind of
+data and model. Runs of one condition differ in the seed, and with it perhaps in the facts that were drawn.
 """
 
 from __future__ import annotations
@@ -19,14 +19,20 @@ _NAMES = {"bundled": "SmolLM2-135M-Instruct"}
 
 @dataclass(frozen=True)
 class Condition:
-    """What runs have in common. hparams: as JSON, so that it can be compared."""
+    """What runs have in common. hparams: as JSON, so that it can be compared. retain, protect: how many facts; which
+    ones follows from the draw.
+    """
 
     model: str
+    fingerprint: str
+    dtype: str
     dataset: str
     method: str
     targets: str
     merge: int
     facts: int
+    retain: int
+    protect: int
     hparams: str
 
     @property
@@ -55,13 +61,23 @@ def condition_of(run: Run) -> Condition:
     settings = run.settings
     return Condition(
         settings.model,
+        settings.fingerprint,
+        _dtype(run),
         dataset_of(settings.forget),
         settings.method,
         settings.targets,
         settings.merge,
         settings.facts,
+        len(settings.retain),
+        len(settings.protect),
         json.dumps(dict(settings.hparams), sort_keys=True, default=list),
     )
+
+
+def _dtype(run: Run) -> str:
+    """What the model was loaded in; of runs that say so among their surroundings alone, that."""
+    known = run.environment.get("dtype")
+    return known if isinstance(known, str) else run.settings.dtype
 
 
 def grouped(runs: Iterable[Run]) -> dict[Condition, list[Run]]:
@@ -76,7 +92,8 @@ def grouped(runs: Iterable[Run]) -> dict[Condition, list[Run]]:
 
 def _rest(condition: Condition) -> tuple:
     c = condition
-    return (c.method, c.model, c.dataset, c.facts, c.merge, c.targets, c.hparams)
+    numbers = (c.retain, c.protect)
+    return (c.method, c.model, c.dataset, c.facts, c.merge, c.targets, c.hparams, c.fingerprint, c.dtype, *numbers)
 
 
 def labels(conditions: Sequence[Condition], without: str = "") -> dict[Condition, str]:
@@ -86,9 +103,10 @@ def labels(conditions: Sequence[Condition], without: str = "") -> dict[Condition
     """
     several = {
         name: len({getattr(c, name) for c in conditions}) > 1
-        for name in ("model", "dataset", "targets", "facts")
+        for name in ("dataset", "targets", "facts")
         if name != without
     }
+    models = model_labels(conditions)
     found = {}
     for c in conditions:
         parts = [c.method_label]
@@ -97,21 +115,40 @@ def labels(conditions: Sequence[Condition], without: str = "") -> dict[Condition
         parts += [f"{c.facts} facts"] if several.get("facts") else []
         parts += ["contracts" if c.dataset == "pistol" else "world facts"] if several.get("dataset") else []
         parts += _changed(c, conditions)
-        parts += [model_name(c.model)] if several.get("model") else []
+        parts += [models[weights_of(c)]] if len(models) > 1 else []
         found[c] = ", ".join(parts)
+    return found
+
+
+def weights_of(condition: Condition) -> tuple[str, str, str]:
+    """The model as it was loaded: name, fingerprint, dtype."""
+    return (condition.model, condition.fingerprint, condition.dtype)
+
+
+def model_labels(conditions: Iterable[Condition]) -> dict[tuple[str, str, str], str]:
+    """What each model (`weights_of`) is called among these: by its name, where two share it with digits of the
+    fingerprint, and where dtypes differ with its dtype."""
+    models = dict.fromkeys(map(weights_of, conditions))
+    weights = {(model_name(model), fingerprint) for model, fingerprint, _ in models}
+    names = Counter(name for name, _ in weights)
+    several = len({dtype for _, _, dtype in models}) > 1
+    found = {}
+    for model, fingerprint, dtype in models:
+        name = model_name(model)
+        told = [fingerprint[:4]] * (names[name] > 1) + [dtype] * several
+        found[model, fingerprint, dtype] = f"{name} ({', '.join(told)})" if told else name
     return found
 
 
 def _changed(condition: Condition, conditions: Sequence[Condition]) -> list[str]:
     """The settings in which it differs from others that are like it otherwise."""
+    alike = [c for c in conditions if (c.method, c.model) == (condition.method, condition.model)]
     own = json.loads(condition.hparams)
-    others = [
-        json.loads(c.hparams)
-        for c in conditions
-        if c.hparams != condition.hparams and (c.method, c.model) == (condition.method, condition.model)
-    ]
+    others = [json.loads(c.hparams) for c in alike if c.hparams != condition.hparams]
     names = [name for name in own if any(other.get(name) != own[name] for other in others)]
-    return [f"{name} {_said(own[name])}" for name in names]
+    said = [f"{name} {_said(own[name])}" for name in names]
+    said += [f"{condition.retain} retained"] if any(c.retain != condition.retain for c in alike) else []
+    return said + ([f"{condition.protect} protected"] if any(c.protect != condition.protect for c in alike) else [])
 
 
 def _said(value) -> str:

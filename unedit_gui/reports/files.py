@@ -51,6 +51,8 @@ def write_report(runs: Sequence[Run], file: Path, workspace: Workspace, ghosts: 
     if file.suffix.lower() not in (".html", ".htm"):
         raise BadInput(f"{file.name}: a report is an HTML file; give a name that ends in .html.")
     beside = file.with_suffix(".md")
+    if os.path.lexists(file) and not _is_report(file):
+        raise BadInput(f"{file} is there already and is no report; choose another name.")
     if os.path.lexists(beside) and not _is_report(beside):
         raise BadInput(f"{beside} is there already and is no report; the Markdown goes there, so choose another name.")
     try:
@@ -62,8 +64,12 @@ def write_report(runs: Sequence[Run], file: Path, workspace: Workspace, ghosts: 
 
 
 def _is_report(path: Path) -> bool:
-    """Whether this file is one of ours: it begins as the template report.md does."""
+    """Whether this file is one of ours: it begins as the template report.md or report.html does."""
     try:
-        return path.read_text("utf-8").startswith("# What was forgotten, and what was kept\n\n")
+        with path.open(encoding="utf-8") as file:
+            head = file.read(2000)
     except (OSError, ValueError):
         return False
+    if path.suffix.lower() == ".md":
+        return head.startswith("# What was forgotten, and what was kept\n\n")
+    return head.startswith("<!doctype html>") and "<title>Unedit report: " in head

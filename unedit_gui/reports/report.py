@@ -60,14 +60,15 @@ def text(runs: Sequence[Run], name: str = "report.html", ghosts: bool = True) ->
 
 
 def command(run: Run, name: str = "report.html") -> str:
-    """The command that makes a run again from the report: with its model, device, dtype and threads."""
+    """The command that makes a run again from the report: with its model, device, dtype and threads. One line, as a
+    second one would stand outside the code in Markdown, where what a stranger wrote could be HTML."""
     options = ["--run", run.id]
     if run.settings.model != "bundled":
         options += ["--model", model_name(run.settings.model)]
     for option in ("device", "dtype", "threads"):
         if run.environment.get(option):
             options += [f"--{option}", str(run.environment[option])]
-    return shlex.join(["python", "-m", "unedit_gui", "rerun", name, *options])
+    return " ".join(shlex.join(["python", "-m", "unedit_gui", "rerun", name, *options]).splitlines())
 
 
 def _values(runs: Sequence[Run], name: str, ghosts: bool) -> dict[str, Any]:
@@ -173,12 +174,15 @@ def number(value: Any, digits: int = 3) -> str:
 
 
 def percent(rate: Mapping[str, Any] | float | None) -> str:
-    """A rate of a probe: in per cent, or the mean where it is one."""
-    if not isinstance(rate, Mapping):
-        return "–" if rate is None else f"{rate:.0%}"
-    if rate.get("value") is None:
-        return "no items"
-    return f"{rate['value']:.1f}" if rate.get("hits") is None else f"{rate['value']:.0%} of {rate['n']}"
+    """A rate of a probe: in per cent, or the mean where it is one; a dash where it is damaged."""
+    try:
+        if not isinstance(rate, Mapping):
+            return "–" if rate is None else f"{rate:.0%}"
+        if rate.get("value") is None:
+            return "no items"
+        return f"{rate['value']:.1f}" if rate.get("hits") is None else f"{rate['value']:.0%} of {rate['n']}"
+    except (KeyError, TypeError, ValueError, OverflowError):  # anybody may have written it
+        return "–"
 
 
 def one_line(value: Any) -> str:

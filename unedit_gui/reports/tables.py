@@ -7,13 +7,14 @@ As CSV it is tidy, a line for each value; as LaTeX it takes the package booktabs
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..runs import Run
 from ..spreadsheet import csv_of
 from . import published
-from .conditions import Condition, Spread, grouped, labels, model_name, spread
+from .conditions import Condition, Spread, grouped, labels, model_labels, model_name, spread, weights_of
 from .figures import Figure, rouge_ghost, score_ghost
 
 GROUPS = {"forget": "Forget", "retain": "Retain", "rephrased": "Rephrased"}
@@ -58,15 +59,19 @@ class Table:
 
 
 def big_table(runs: Iterable[Run], ghosts: bool = True) -> Table:
-    """The four metrics on the three groups of questions after the edit, by condition; the original first."""
+    """The four metrics on the three groups of questions after the edit, by condition; the original first.
+
+    The original's n is of how many draws of questions, however many edits were scored by each.
+    """
     found = grouped(runs)
     names = labels(list(found))
     everything = [run for own in found.values() for run in own]
-    models = list(dict.fromkeys(run.settings.model for run in everything))
+    models = model_labels(found)
     rows = []
-    for model in models:
-        own = [run for run in everything if run.settings.model == model]
-        rows.append(_row("Original" + (f", {model_name(model)}" if len(models) > 1 else ""), own, "before"))
+    for weights, label in models.items():
+        alike = [run for c, own in found.items() if weights_of(c) == weights for run in own]
+        own = list({_asked(run): run for run in alike}.values())
+        rows.append(_row("Original" + (f", {label}" if len(models) > 1 else ""), own, "before"))
     for condition, own in found.items():
         rows.append(_row(names[condition], own, "after"))
         if ghosts and (theirs := _published(condition)):
@@ -77,6 +82,15 @@ def big_table(runs: Iterable[Run], ghosts: bool = True) -> Table:
 def _row(name: str, runs: Sequence[Run], when: str) -> Row:
     cells = {(g, m): spread(run.average(g, m, when) for run in runs) for g, m in COLUMNS}
     return Row(name, cells, spread(run.scores.get("score", {}).get(when) for run in runs), len(runs))
+
+
+def _asked(run: Run) -> str:
+    """What the original was asked: the same for every edit that is scored by the same questions."""
+    asked = [
+        sorted([q["question"], q["answer"], list(q.get("rephrases") or ())] for q in questions)
+        for questions in (run.settings.forget, run.settings.retain)
+    ]
+    return json.dumps(asked)
 
 
 def _published(condition: Condition) -> Row | None:
@@ -101,7 +115,8 @@ def _caption(found: dict[Condition, list[Run]], runs: Sequence[Run]) -> str:
         f"Unlearning by editing {models or 'no model'}: {facts or 'no'} facts to forget, "
         f"{' or '.join(map(str, retained)) or 'no'} to retain. ROUGE-1 recall of greedy replies of at most 64 tokens; "
         "probability per token, mean reciprocal rank and top-100 hit ratio of the reference, each token given those "
-        "before it. Score: 1 - ROUGE-1 (forget) + ROUGE-1 (retain), at best 2. Means over n runs."
+        "before it. Score: 1 - ROUGE-1 (forget) + ROUGE-1 (retain), at best 2. Means over n runs, of the "
+        "original over n draws of questions."
     )
 
 

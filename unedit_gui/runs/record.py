@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from ..errors import BadInput
 
 FORMAT = 1
 RUN, ROWS, EDIT = "run.json", "rows.json", "edit"
+PLAIN = "float32"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Settings:
 
     model: the name that `--model` takes; fingerprint: of its weights. hparams: all of the method's, not only those
     that were changed. forget, retain, protect: the questions with answer, subject, rephrases and target, as plain
-    dicts in the order in which they were given.
+    dicts in the order in which they were given. dtype: what the model was loaded in.
     """
 
     model: str
@@ -43,11 +44,15 @@ class Settings:
     forget: tuple[Mapping[str, Any], ...] = ()
     retain: tuple[Mapping[str, Any], ...] = ()
     protect: tuple[Mapping[str, Any], ...] = ()
+    dtype: str = PLAIN
 
     @property
     def id(self) -> str:
         """16 hexadecimal digits of a hash of all of it."""
-        text = json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False, sort_keys=True)
+        parts = asdict(self)
+        if self.dtype == PLAIN:  # runs of before dtypes were told apart keep their names
+            del parts["dtype"]
+        text = json.dumps({"format": FORMAT, **parts}, ensure_ascii=False, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
@@ -149,7 +154,7 @@ def from_document(document: Any, called: str = "the run") -> Run:
 def _wrong(run: Run) -> str:
     """What in a run is of another kind than it has to be, since anybody may have written it; "" if all is well."""
     settings = run.settings
-    texts = {name: getattr(settings, name) for name in ("model", "fingerprint", "method", "targets")}
+    texts = {name: getattr(settings, name) for name in ("model", "fingerprint", "method", "targets", "dtype")}
     texts |= {"name": run.name, "created": run.created}
     numbers = {"merge": settings.merge, "seed": settings.seed}
     lists = {name: getattr(settings, name) for name in ("forget", "retain", "protect")} | {"rows": run.rows}
@@ -162,8 +167,68 @@ def _wrong(run: Run) -> str:
         *((name, all(map(_is_question, lists[name]))) for name in ("forget", "retain", "protect")),
         *((name, isinstance(value, Mapping)) for name, value in named.items()),
         ("targets", all(isinstance(text, str) for text in run.targets)),
+        ("sweep", _is_text(run.sweep)),
+        ("scores", _are_scores(run.scores)),
+        ("seconds", _named(run.seconds, _is_number)),
+        ("edit", all(_is_text(run.edit.get(part)) for part in ("id", "name", "summary", "kind", "payload"))),
+        ("environment", _is_environment(run.environment)),
+        ("probes", _are_probes(run.probes or {})),
+        ("rows", all(map(_is_row, run.rows))),
     )
     return next((name for name, good in checks if not good), "")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float) or isinstance(value, int) and abs(value) < 2**63
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str | None)
+
+
+def _listed(value: Any, good: Callable[[Any], bool]) -> bool:
+    """Is it a list of nothing but such?"""
+    return isinstance(value, list | tuple) and all(map(good, value))
+
+
+def _named(value: Any, good: Callable[[Any], bool]) -> bool:
+    """Are its values, which have names, all such?"""
+    return isinstance(value, Mapping) and all(map(good, value.values()))
+
+
+def _are_averages(value: Any) -> bool:
+    """Named numbers, of which some may not have been measured?"""
+    return _named(value, lambda one: one is None or _is_number(one))
+
+
+def _are_scores(scores: Mapping[str, Any]) -> bool:
+    groups = all(_named(scores.get(when, {}), _are_averages) for when in ("before", "after"))
+    return groups and _are_averages(scores.get("score", {})) and _listed(scores.get("notes", []), _is_text)
+
+
+def _is_environment(environment: Mapping[str, Any]) -> bool:
+    versions = environment.get("versions", {})
+    rest = {**environment, "versions": None}
+    return _named(versions, _is_text) and _named(rest, lambda one: _is_text(one) or _is_number(one))
+
+
+def _are_probes(probes: Mapping[str, Any]) -> bool:
+    """Do its parts have the right form? Of which kind the values in them are, whoever shows them has to look."""
+
+    def is_row(row: Any) -> bool:
+        return isinstance(row, Mapping) and _listed([row.get("original", {}), *row.get("edits", ())], is_named)
+
+    def is_named(value: Any) -> bool:
+        return isinstance(value, Mapping)
+
+    rows, worst, notes = (probes.get(name, []) for name in ("rows", "worst", "notes"))
+    return _listed(rows, is_row) and _listed(worst, is_named) and _listed(notes, _is_text)
+
+
+def _is_row(row: Mapping[str, Any]) -> bool:
+    texts = all(_is_text(row.get(name)) for name in ("group", "question", "answer", "subject", "part"))
+    sides = [row.get(when, {}) for when in ("before", "after")]
+    return texts and all(_is_text(side.get("text")) and _are_averages({**side, "text": None}) for side in sides)
 
 
 def _is_question(value: Mapping[str, Any]) -> bool:

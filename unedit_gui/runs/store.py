@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..errors import BadInput
 from .config import Config, from_mapping
-from .record import EDIT, FORMAT, RUN, Run, Settings, from_document, read_run, write_run
+from .record import EDIT, FORMAT, PLAIN, RUN, Run, Settings, from_document, read_run, write_run
 
 if TYPE_CHECKING:
     from ..edits.edit import Edit
@@ -114,9 +114,10 @@ class Runs:
             raise BadInput(f"There is no run {id}; `runs` lists those that there are.")
         return str(self._workspace.discard(self.folder(id)))
 
-    def restore(self, token: str) -> Run:
-        """Put a deleted run back and return it. BadInput where the trash doesn't hold it any more, or where the run was
-        made again meanwhile: both are left where they are, and the token as good as it was."""
+    def restore(self, token: str) -> Run | Failure:
+        """Put a deleted run, or what is known of one that failed, back and return it. BadInput where the trash doesn't
+        hold it any more, or where the run was made again meanwhile: both are left where they are, and the token as good
+        as it was."""
         trashed = Path(token)
         place = self._workspace.runs_dir / trashed.name
         if trashed.is_dir() and (place / RUN).is_file():
@@ -127,7 +128,7 @@ class Runs:
             place = self._workspace.restore(token)
         except FileNotFoundError as error:
             raise BadInput("The deleted run is not in the trash any more.") from error
-        return read_run(place)
+        return read_run(place) if (place / RUN).is_file() else _failure(place)
 
     # ------------------------------------------------------------------ reading
 
@@ -153,12 +154,8 @@ class Runs:
         found = []
         for place in self._places():
             try:
-                document = json.loads((place / FAILED).read_text("utf-8"))
-                settings = document["settings"]
-                lists = {name: tuple(settings[name]) for name in ("forget", "retain", "protect")}
-                reason, sweep, created = (document[name] for name in ("reason", "sweep", "created"))
-                found.append(Failure(Settings(**{**settings, **lists}), str(reason), sweep, str(created)))
-            except (OSError, ValueError, KeyError, TypeError, AttributeError):
+                found.append(_failure(place))
+            except BadInput:
                 continue
         return sorted(found, key=lambda failure: failure.created, reverse=True)
 
@@ -299,8 +296,21 @@ class Runs:
         # Another version may write them otherwise, so it is part of the name.
         asked = [[q["question"], q["answer"], q["subject"], q.get("target")] for q in settings.forget]
         parts = [__version__, settings.fingerprint, settings.targets, settings.merge, settings.seed, asked]
+        parts += [] if settings.dtype == PLAIN else [settings.dtype]
         name = hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:32]
         return self._workspace.runs_dir / TARGETS / f"{name}.json"
+
+
+def _failure(place: Path) -> Failure:
+    """What is known of the run in this folder that failed. BadInput where it can't be read."""
+    try:
+        document = json.loads((place / FAILED).read_text("utf-8"))
+        settings = document["settings"]
+        lists = {name: tuple(settings[name]) for name in ("forget", "retain", "protect")}
+        reason, sweep, created = (document[name] for name in ("reason", "sweep", "created"))
+        return Failure(Settings(**{**settings, **lists}), str(reason), sweep, str(created))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f"There is no whole run in {place.name}: {FAILED} is missing or damaged.") from error
 
 
 def _row(run: Run, stamp: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UneditError, is_out_of_memory
 from ..jobs import Job, Stopped
 from .config import Config
-from .record import Run, Settings
+from .record import PLAIN, Run, Settings
 from .store import Runs
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ def label(settings: Settings) -> str:
     """A run in a few words; the method goes by the name that commands take."""
     facts = f"{settings.facts} fact{'' if settings.facts == 1 else 's'}"
     merged = f", {settings.merge} merged" if settings.merge > 1 else ""
-    return f"{settings.method}, {settings.targets}, {facts}{merged}, seed {settings.seed}"
+    dtype = "" if settings.dtype == PLAIN else f", {settings.dtype}"
+    return f"{settings.method}, {settings.targets}, {facts}{merged}, seed {settings.seed}{dtype}"
 
 
 def make(

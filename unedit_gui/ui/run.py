@@ -86,6 +86,7 @@ def _settings(side: list[Run]) -> dict[str, Any]:
     for name in sorted(set(own)):
         if own.count(name) > 1:  # what only one of the methods has can't differ
             rows[name] = [run.settings.hparams.get(name) for run in side]
+    rows["number format"] = [run.environment.get("dtype") or run.settings.dtype for run in side]
     rows["threads"] = [run.environment.get("threads") for run in side]
     rows["versions"] = [", ".join(f"{k} {v}" for k, v in run.environment.get("versions", {}).items()) for run in side]
     same = {name: values[0] for name, values in rows.items() if all(value == values[0] for value in values)}

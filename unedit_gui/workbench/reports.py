@@ -77,7 +77,7 @@ class Reports(Sweeps):
         was taught; with `write_targets` they are written anew as well. A run that was probed is probed again. Nothing
         is kept.
         """
-        from ..runs.environment import environment
+        from ..runs.environment import dtype_of, environment
         from ..runs.repeat import compared
 
         model, settings = self._loaded(), run.settings
@@ -97,7 +97,7 @@ class Reports(Sweeps):
         scored = time.monotonic()
         probed = self._probed_again(run, edit, job)
         again = Run(
-            dataclasses.replace(settings, model=model.name, fingerprint=model.fingerprint),
+            dataclasses.replace(settings, model=model.name, fingerprint=model.fingerprint, dtype=dtype_of(model)),
             scores=scores.to_json(),
             rows=tuple(scores.details()),
             edit={"id": edit.id, "payload": edit.payload, "name": edit.name, "summary": edit.summary()},

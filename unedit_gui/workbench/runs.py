@@ -17,6 +17,7 @@ from ..forget.questions import Question, read_file
 from ..jobs import Job
 from ..runs import Config, Failure, Run, Runs, Settings, read_config
 from ..runs.config import from_mapping
+from ..runs.environment import dtype_of
 from .replies import Replies
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class Sweeps(Replies):
         if self.model is None:
             return config.count, None
         size = len(self._source(config.questions, config.folder))
-        model = dict(model=self.model.name, fingerprint=self.model.fingerprint)
+        model = dict(model=self.model.name, fingerprint=self.model.fingerprint, dtype=dtype_of(self.model))
         planned = plan(
             config, lambda seed, facts: (({},) * (facts or size), (), ()), lambda **more: Settings(**model, **more)
         )
@@ -178,8 +179,9 @@ class Sweeps(Replies):
         """Move a run, or what is known of one that failed, to the trash. Returns a token for `restore_run`."""
         return self._runs.delete(id)
 
-    def restore_run(self, token: str) -> Run:
-        """Put a deleted run back and return it. BadInput where it was made again; both stay as they are."""
+    def restore_run(self, token: str) -> Run | Failure:
+        """Put a deleted run, or what is known of one that failed, back and return it. BadInput where it was made again;
+        both stay as they are."""
         return self._runs.restore(token)
 
     def token_probabilities(
@@ -211,7 +213,7 @@ class Sweeps(Replies):
         whole = dataclasses.asdict(self.hparams(method, hparams))
         if targets != "given":  # what stands in the column then decides nothing
             forget = tuple({**q, "target": None} for q in forget)
-        where = dict(model=model.name, fingerprint=model.fingerprint)
+        where = dict(model=model.name, fingerprint=model.fingerprint, dtype=dtype_of(model))
         settings = json.loads(json.dumps(whole))
         return Settings(**where, method=method, targets=targets, hparams=settings, forget=forget, **more)
 
