@@ -392,6 +392,16 @@ def test_no_name_is_not_the_folder_that_one_stands_in(small_folder, workspace, m
         load("", workspace, device="cpu")
 
 
+def test_a_folder_and_a_file_have_one_name_from_wherever_they_are_named(tmp_path, monkeypatch):
+    (tmp_path / "one" / "model").mkdir(parents=True)
+    (tmp_path / "one" / "model.gguf").touch()
+    monkeypatch.chdir(tmp_path / "one")
+    for name in ("model", "model.gguf"):
+        whole = str(tmp_path / "one" / name)
+        cards = {card_for(called) for called in (name, f"./{name}", f"../one/{name}", whole)}
+        assert {(card.name, card.label) for card in cards} == {(whole, name)}
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(min_size=1, max_size=20))
 def test_any_name_has_a_card(name):

@@ -65,6 +65,12 @@ def test_dtypes_are_never_averaged_also_where_only_the_surroundings_tell_them():
     }  # fmt: skip
 
 
+def test_one_model_under_two_paths_is_one_condition_and_a_run_of_both_counts_once():
+    runs = [made(model=path, seed=seed) for path in ("/home/me/tiny", "../tiny", "tiny") for seed in (0, 1)]
+    figure = score_by_method([*runs, made("grace", model="/home/me/other/tiny", fingerprint="bbbb2222")], ghosts=False)
+    assert {(mark.series, mark.n) for mark in figure.own} == {("ROME, tiny (ffff)", 2), ("GRACE, tiny (bbbb)", 1)}
+
+
 def test_the_score_by_method_is_of_the_commonest_size_and_says_so():
     runs = [made(), made("memit"), made(facts=40)]
     figure = score_by_method(runs, ghosts=False)

@@ -97,6 +97,17 @@ def test_no_name_in_the_saved_table_is_a_formula_to_a_spreadsheet(tmp_path):
     assert line["sweep"] == "'=1+1" and float(line["score"]) == pytest.approx(1.7)
 
 
+def test_the_table_names_a_model_without_its_path(tmp_path):
+    lab, session = Lab(tmp_path), Session("3" * 32)
+    for path, seed in (("/home/me/tiny", 0), ("/home/me/other", 1)):
+        lab.bench._runs.keep(made(model=path, seed=seed), next(iter(lab.bench.ready_made().values())))
+    drawn = runs.render(lab, session)
+    assert "tiny" in drawn and "/home/me" not in drawn
+    runs.field(lab, session, {"field": "runs_model", "value": "tiny"})
+    saved = runs.ACTS["save-runs"](lab, session, {})["text"]
+    assert saved.count("\n") == 2 and "/home/me" not in saved
+
+
 def test_two_runs_stand_side_by_side_with_what_differs(lab, swept):
     for id in ids(runs.render(lab, swept)):
         assert not swept.looks("side")

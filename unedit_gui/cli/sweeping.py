@@ -81,7 +81,8 @@ def runs(options: argparse.Namespace, session: Session) -> dict[str, Any]:
         bench.delete_run(options.delete)
         told = f"{options.delete} is in the trash."
     pinned = bench.pinned_runs()
-    found = [run for run in bench.runs() if options.model in (None, run.settings.model)]
+    models = (options.model, bench.card(options.model).name) if options.model else ()
+    found = [run for run in bench.runs() if not models or run.settings.model in models]
     found = [run for run in found if options.sweep in (None, run.sweep)]
     found.sort(key=lambda run: run.id not in pinned)
     rows = [{**_settings(run.settings), "pinned": run.id in pinned, **_figures(run)} for run in found]
@@ -90,7 +91,7 @@ def runs(options: argparse.Namespace, session: Session) -> dict[str, Any]:
     failed = [
         {**_settings(failure.settings), "reason": failure.reason, "sweep": failure.sweep, "created": failure.created}
         for failure in bench.failed_runs()
-        if options.sweep in (None, failure.sweep) and options.model in (None, failure.settings.model)
+        if options.sweep in (None, failure.sweep) and (not models or failure.settings.model in models)
     ]
     return {"runs": rows, "failed": failed, "told": told}
 

@@ -227,7 +227,7 @@ def load_edit(folder: Path, model=None) -> Edit:
     if model is not None and base != model.fingerprint:
         raise BadInput(
             f"{edit.name} was made for another base model ({document.get('model', '?')}, fingerprint {base}), "
-            f"not for {model.name} ({model.fingerprint}); load that model first."
+            f"not for {model.public_name} ({model.fingerprint}); load that model first."
         )
     if model is not None:
         _check_fit(edit, model)

@@ -41,7 +41,7 @@ class Variants:
         edits = list(dict.fromkeys(edit for stack in rows for edit in stack))
         for edit in edits:
             if edit.base != model.fingerprint:
-                raise BadInput(f"{edit.name} was made for another base model than {model.name}.")
+                raise BadInput(f"{edit.name} was made for another base model than {model.public_name}.")
             if edit.kind not in (*WEIGHTS, DEMONSTRATIONS, *_DECIDING):
                 raise BadInput(f"{edit.name} is of the kind {edit.kind!r}, which this version can't run.")
         self.model, self.rows = model, [tuple(stack) for stack in rows]

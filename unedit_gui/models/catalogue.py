@@ -1,6 +1,7 @@
 """The models that can be chosen, and whether they fit: names, sizes, memory."""
 
 import json
+import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from math import prod
@@ -68,7 +69,7 @@ def card_for(name: str) -> ModelCard:
         if name in (card.name, card.label):
             return card
     try:
-        path = Path(name).expanduser()
+        path = Path(os.path.abspath(Path(name).expanduser()))  # one name for a model, wherever one stands
         if name and path.is_dir():  # the path of no name is the current folder
             family, parameters = _read_folder(path)
             return ModelCard(str(path), path.name, "folder", family, parameters)

@@ -19,8 +19,10 @@ _NAMES = {"bundled": "SmolLM2-135M-Instruct"}
 
 @dataclass(frozen=True)
 class Condition:
-    """What runs have in common. hparams: as JSON, so that it can be compared. retain, protect: how many facts; which
-    ones follows from the draw.
+    """What runs have in common.
+
+    model: its public name. retain, protect: how many facts; which ones follows from the draw. hparams: as JSON, so that
+    it can be compared.
     """
 
     model: str
@@ -60,7 +62,7 @@ def condition_of(run: Run) -> Condition:
     """The condition that a run belongs to."""
     settings = run.settings
     return Condition(
-        settings.model,
+        model_name(settings.model),
         settings.fingerprint,
         _dtype(run),
         dataset_of(settings.forget),
@@ -81,13 +83,19 @@ def _dtype(run: Run) -> str:
 
 
 def grouped(runs: Iterable[Run]) -> dict[Condition, list[Run]]:
-    """Runs by condition, in the order of the paper's tables; one that is there twice counts once."""
+    """Runs by condition, in the order of the paper's tables; one that is there twice counts once, also where its model
+    was named by another path."""
     found: dict[Condition, list[Run]] = {}
-    for run in {run.id: run for run in runs}.values():
+    for run in {_public_id(run): run for run in runs}.values():
         found.setdefault(condition_of(run), []).append(run)
     names = list(METHODS)
     order = {name: place for place, name in enumerate(names)}
     return dict(sorted(found.items(), key=lambda item: (order.get(item[0].method, len(names)), *_rest(item[0]))))
+
+
+def _public_id(run: Run) -> str:
+    settings = run.settings
+    return replace(settings, model=model_name(settings.model), dtype=_dtype(run)).id
 
 
 def _rest(condition: Condition) -> tuple:
@@ -129,14 +137,12 @@ def model_labels(conditions: Iterable[Condition]) -> dict[tuple[str, str, str], 
     """What each model (`weights_of`) is called among these: by its name, where two share it with digits of the
     fingerprint, and where dtypes differ with its dtype."""
     models = dict.fromkeys(map(weights_of, conditions))
-    weights = {(model_name(model), fingerprint) for model, fingerprint, _ in models}
-    names = Counter(name for name, _ in weights)
+    names = Counter(name for name, _ in {(name, fingerprint) for name, fingerprint, _ in models})
     several = len({dtype for _, _, dtype in models}) > 1
     found = {}
-    for model, fingerprint, dtype in models:
-        name = model_name(model)
+    for name, fingerprint, dtype in models:
         told = [fingerprint[:4]] * (names[name] > 1) + [dtype] * several
-        found[model, fingerprint, dtype] = f"{name} ({', '.join(told)})" if told else name
+        found[name, fingerprint, dtype] = f"{name} ({', '.join(told)})" if told else name
     return found
 
 

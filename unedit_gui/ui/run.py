@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from unedit_gui.errors import BadInput
 from unedit_gui.jobs import Job
+from unedit_gui.reports.conditions import model_name
 from unedit_gui.ui import probes, runs
 from unedit_gui.ui.draw import draw
 from unedit_gui.ui.lab import Lab
@@ -52,6 +53,7 @@ def render(lab: Lab, session: Session) -> str:
         tokens={place: told for (id, place), told in comparing.tokens.items() if id == comparing.opened},
         depth=depth,
         fits=fits,
+        model=model_name(opened.settings.model) if opened else "",
         busy=session.active("tokens") is not None,
         probed=probed,
         kinds=probes.kinds(probed),
@@ -75,7 +77,7 @@ def _settings(side: list[Run]) -> dict[str, Any]:
     rows["facts"] = [run.settings.facts for run in side]
     rows["merged"] = [run.settings.merge for run in side]
     rows["seed"] = [run.settings.seed for run in side]
-    rows["model"] = [run.settings.model for run in side]
+    rows["model"] = [f"{model_name(run.settings.model)} ({run.settings.fingerprint[:4]})" for run in side]
     for name, title in (("forget", "facts to forget"), ("retain", "facts to keep"), ("protect", "protected facts")):
         lists = [tuple(q["question"] for q in getattr(run.settings, name)) for run in side]
         first = {questions: place for place, questions in reversed(list(enumerate(lists)))}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from unedit_gui.errors import BadInput
 from unedit_gui.jobs import Job
+from unedit_gui.reports.conditions import model_name
 from unedit_gui.spreadsheet import csv_of
 from unedit_gui.ui.draw import draw, plural, seconds
 from unedit_gui.ui.lab import Lab
@@ -204,6 +205,8 @@ def table(session: Session, kept: Sequence[Run], pinned: set[str]) -> list[Run]:
 
 
 def _facet(run: Run, name: str) -> str:
+    if name == "model":
+        return model_name(run.settings.model)
     return (run.sweep or "") if name == "sweep" else str(getattr(run.settings, name))
 
 
@@ -333,7 +336,7 @@ def _save(lab: Lab, session: Session, data: dict) -> dict | None:
     """The table as CSV, as it stands: filtered and in its order."""
     header = ["run", "model", "sweep", *(name for name, _, _ in COLUMNS)]
     rows = [
-        [run.id, run.settings.model, run.sweep or "", *(value(run) for _, _, value in COLUMNS)]
+        [run.id, model_name(run.settings.model), run.sweep or "", *(value(run) for _, _, value in COLUMNS)]
         for run in table(session, lab.bench.runs(), lab.bench.pinned_runs())
     ]
     return {"name": "runs.csv", "type": "text/csv", "text": csv_of(header, rows)}
