@@ -41,7 +41,7 @@ def test_a_run_in_another_dtype_has_a_name_of_its_own_and_one_in_float32_that_of
     assert dataclasses.replace(SETTINGS, dtype="bfloat16").id != SETTINGS.id
     assert SETTINGS.id == "1df526696876aec1"
     old = RUN.document()
-    del old["settings"]["dtype"]
+    del old["settings"]["dtype"], old["also"]
     assert from_document({**old, "rows": []}).settings == SETTINGS
 
 
@@ -78,6 +78,7 @@ def test_a_run_that_is_not_whole_is_refused_in_one_sentence(tmp_path, harm):
         ("scores", {"score": 3}),
         ("scores", {"notes": 5}),
         ("sweep", ["a"]),
+        ("also", [5]),
         ("probes", {"rows": 5}),
         ("probes", {"rows": [{"original": 5}]}),
         ("probes", {"worst": [5]}),

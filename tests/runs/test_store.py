@@ -92,6 +92,15 @@ def test_a_run_that_was_made_again_is_listed_as_it_is_now(store, edit):
     assert [run.name for run in store.all()] == ["again"]
 
 
+def test_a_run_that_several_sweeps_share_belongs_to_each(store, edit):
+    store.keep(made(1, sweep="first", rows=({"question": "Who?"},)), edit)
+    run = store.share(store.find(made(1).settings), "second")
+    assert run.sweeps == ("first", "second")
+    for seen in (store, again(store)):
+        assert [run.sweeps for run in seen.all()] == [("first", "second")]
+    assert store.load(run.id).rows == ({"question": "Who?"},) and store.edit_folder(run.id).is_dir()
+
+
 def test_many_writers_at_once_lose_nothing(store, edit):
     def write(first: int) -> None:
         mine = again(store)

@@ -133,6 +133,15 @@ def test_what_is_kept_is_passed_over(swept):
     assert swept.seconds_for(swept.plan(SWEEP)) == 0
 
 
+def test_what_a_second_sweep_finds_made_belongs_to_it_too(bench):
+    config = SWEEP | {"methods": "grace", "facts": 1}
+    bench.sweep(config | {"name": "first", "targets": ["vanilla"]})
+    for _ in range(2):
+        bench.sweep(config | {"name": "second"})
+    sweeps = {run.settings.targets: run.sweeps for run in bench.runs()}
+    assert sweeps == {"vanilla": ("first", "second"), "dummy": ("second",)}
+
+
 def test_the_same_sweep_in_another_dtype_has_runs_of_its_own(bench, tiny_model):
     config = SWEEP | {"methods": "grace"}
     plain = bench.plan(config)

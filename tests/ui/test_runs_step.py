@@ -108,6 +108,16 @@ def test_the_table_names_a_model_without_its_path(tmp_path):
     assert saved.count("\n") == 2 and "/home/me" not in saved
 
 
+def test_a_run_that_two_sweeps_share_is_found_by_both_names(tmp_path):
+    lab, session = Lab(tmp_path), Session("3" * 32)
+    edit = next(iter(lab.bench.ready_made().values()))
+    lab.bench._runs.keep(made(sweep="first", also=("second",)), edit)
+    lab.bench._runs.keep(made(sweep="second", seed=1), edit)
+    for name, count in (("first", 1), ("second", 2), ("", 2)):
+        runs.field(lab, session, {"field": "runs_sweep", "value": name})
+        assert len(ids(runs.render(lab, session))) == count
+
+
 def test_two_runs_stand_side_by_side_with_what_differs(lab, swept):
     for id in ids(runs.render(lab, swept)):
         assert not swept.looks("side")

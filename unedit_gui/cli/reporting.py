@@ -20,7 +20,7 @@ def _runs(options: argparse.Namespace, session: Session) -> list[Run]:
     bench = session.bench
     found = [run for source in options.source for run in bench.read_runs(source)]
     if not options.source:
-        kept = [run for run in bench.runs() if options.sweep in (None, run.sweep)]
+        kept = [run for run in bench.runs() if options.sweep in (None, *run.sweeps)]
         found = [bench.load_run(run.id) for run in kept]
     if not found:
         raise BadInput("There are no such runs; `runs` lists those that are kept, `sweep` makes some.")

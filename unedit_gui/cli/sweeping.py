@@ -83,7 +83,7 @@ def runs(options: argparse.Namespace, session: Session) -> dict[str, Any]:
     pinned = bench.pinned_runs()
     models = (options.model, bench.card(options.model).name) if options.model else ()
     found = [run for run in bench.runs() if not models or run.settings.model in models]
-    found = [run for run in found if options.sweep in (None, run.sweep)]
+    found = [run for run in found if options.sweep in (None, *run.sweeps)]
     found.sort(key=lambda run: run.id not in pinned)
     rows = [{**_settings(run.settings), "pinned": run.id in pinned, **_figures(run)} for run in found]
     if options.csv:
@@ -133,7 +133,7 @@ def _figures(run: Run) -> dict[str, Any]:
         "seconds": round(sum(run.seconds.values()), 2),
         "edit": run.edit.get("id"),
         "probed": run.probes is not None,
-        "sweep": run.sweep,
+        "sweep": ", ".join(run.sweeps) or None,
         "name": run.name,
         "created": run.created,
     }

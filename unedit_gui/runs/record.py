@@ -69,9 +69,10 @@ class Run:
     then "score" (before, after) and "notes", as `Scores.to_json` gives them. rows: as `Scores.details` gives them.
     edit: id, name, summary, kind, layers, bytes of the edit, and payload, a hash of its numbers. seconds: "targets and
     edit", "scores". environment: "versions" (unedit, torch, transformers, python), "threads", "device", "dtype",
-    "processor". probes: what `Probed` says as JSON, or None. sweep: the name of the sweep it belongs to. created: ISO
-    time, UTC. targets: what was taught in place of each forgotten answer (`target_new` of the edit's requests), in the
-    order of `settings.forget`: with them the edit is made again without writing them again.
+    "processor". probes: what `Probed` says as JSON, or None. sweep: the name of the sweep that made it; also: those of
+    sweeps that found it made. created: ISO time, UTC. targets: what was taught in place of each forgotten answer
+    (`target_new` of the edit's requests), in the order of `settings.forget`: with them the edit is made again without
+    writing them again.
     """
 
     settings: Settings
@@ -85,10 +86,16 @@ class Run:
     name: str = ""
     created: str = ""
     targets: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
         return self.settings.id
+
+    @property
+    def sweeps(self) -> tuple[str, ...]:
+        """The names of the sweeps that it belongs to."""
+        return tuple(name for name in (self.sweep, *self.also) if name)
 
     def average(self, group: str, metric: str = "rouge1", when: str = "after") -> float | None:
         """One averaged figure; None where there was nothing to average."""
@@ -107,8 +114,13 @@ class Run:
 
 def write_run(run: Run, folder: Path) -> None:
     """Write run.json and rows.json into `folder`, which exists. Raises OSError where the disk refuses."""
-    for name, content in ((ROWS, list(run.rows)), (RUN, run.document())):
-        (folder / name).write_text(json.dumps(content, ensure_ascii=False, indent=1), "utf-8")
+    for name, content in ((ROWS, as_text(list(run.rows))), (RUN, as_text(run.document()))):
+        (folder / name).write_text(content, "utf-8")
+
+
+def as_text(content: Any) -> str:
+    """JSON as it stands in a run's files."""
+    return json.dumps(content, ensure_ascii=False, indent=1)
 
 
 def read_run(folder: Path, rows: bool = True) -> Run:
@@ -139,7 +151,7 @@ def from_document(document: Any, called: str = "the run") -> Run:
         kept = dict(given.pop("settings"))
         for name in ("forget", "retain", "protect"):
             kept[name] = tuple(kept[name])
-        lists = {name: tuple(given.pop(name, None) or ()) for name in ("rows", "targets")}
+        lists = {name: tuple(given.pop(name, None) or ()) for name in ("rows", "targets", "also")}
         run = Run(Settings(**kept), **lists, **given)
         wrong = _wrong(run)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -168,6 +180,7 @@ def _wrong(run: Run) -> str:
         *((name, isinstance(value, Mapping)) for name, value in named.items()),
         ("targets", all(isinstance(text, str) for text in run.targets)),
         ("sweep", _is_text(run.sweep)),
+        ("also", all(isinstance(name, str) for name in run.also)),
         ("scores", _are_scores(run.scores)),
         ("seconds", _named(run.seconds, _is_number)),
         ("edit", all(_is_text(run.edit.get(part)) for part in ("id", "name", "summary", "kind", "payload"))),

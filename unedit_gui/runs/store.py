@@ -19,7 +19,7 @@ import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..errors import BadInput
 from .config import Config, from_mapping
-from .record import EDIT, FORMAT, PLAIN, RUN, Run, Settings, from_document, read_run, write_run
+from .record import EDIT, FORMAT, PLAIN, RUN, Run, Settings, as_text, from_document, read_run, write_run
 
 if TYPE_CHECKING:
     from ..edits.edit import Edit
@@ -90,6 +90,12 @@ class Runs:
             save(edit, folder / EDIT)
             if pinned:
                 (folder / PINNED).touch()
+        return run
+
+    def share(self, run: Run, sweep: str) -> Run:
+        """Have a kept run belong to one more sweep."""
+        run = replace(run, also=(*run.also, sweep))
+        self._workspace.write_atomically(self.folder(run.id) / RUN, as_text(run.document()))
         return run
 
     def fail(self, settings: Settings, reason: str, sweep: str | None = None) -> Failure:
@@ -319,7 +325,7 @@ def _row(run: Run, stamp: int) -> dict[str, Any]:
     return {
         "id": run.id,
         "created": run.created,
-        "sweep": run.sweep,
+        "sweep": ", ".join(run.sweeps) or None,
         "name": run.name,
         "model": s.model,
         "method": s.method,

@@ -104,6 +104,8 @@ def make(
 
     with store.lock(settings.id, waiting):
         kept = None if again else store.find(settings)
+        if kept is not None and sweep and sweep not in kept.sweeps:
+            kept = store.share(kept, sweep)
         if kept is not None and (kept.probes is not None or not probes):
             return kept, False
         if kept is not None:

@@ -195,7 +195,7 @@ def table(session: Session, kept: Sequence[Run], pinned: set[str]) -> list[Run]:
     for name in FILTERS:
         wanted = session.form.get(f"runs_{name}", "")
         if wanted:
-            kept = [run for run in kept if _facet(run, name) == wanted]
+            kept = [run for run in kept if wanted in _facets(run, name)]
     by, falling = session.comparing.order
     value = next(value for name, _, value in COLUMNS if name == by)
     # What has no figure stands last, whichever way the rest goes.
@@ -204,17 +204,19 @@ def table(session: Session, kept: Sequence[Run], pinned: set[str]) -> list[Run]:
     return sorted(found, key=lambda run: run.id not in pinned)
 
 
-def _facet(run: Run, name: str) -> str:
-    if name == "model":
-        return model_name(run.settings.model)
-    return (run.sweep or "") if name == "sweep" else str(getattr(run.settings, name))
+def _facets(run: Run, name: str) -> tuple[str, ...]:
+    """What a run is found by in a filter."""
+    if name == "sweep":
+        return run.sweeps
+    value = str(getattr(run.settings, name))
+    return (model_name(value) if name == "model" else value,)
 
 
 def _filters(session: Session, kept: Sequence[Run]) -> list[dict[str, Any]]:
     """The choices of each filter that would leave something out."""
     found = []
     for name in FILTERS:
-        values = sorted({_facet(run, name) for run in kept} - {""})
+        values = sorted({value for run in kept for value in _facets(run, name)} - {""})
         now = session.form.get(f"runs_{name}", "")
         if len(values) > 1 or now:
             title, everything = FACETS[name]
@@ -336,7 +338,7 @@ def _save(lab: Lab, session: Session, data: dict) -> dict | None:
     """The table as CSV, as it stands: filtered and in its order."""
     header = ["run", "model", "sweep", *(name for name, _, _ in COLUMNS)]
     rows = [
-        [run.id, model_name(run.settings.model), run.sweep or "", *(value(run) for _, _, value in COLUMNS)]
+        [run.id, model_name(run.settings.model), ", ".join(run.sweeps), *(value(run) for _, _, value in COLUMNS)]
         for run in table(session, lab.bench.runs(), lab.bench.pinned_runs())
     ]
     return {"name": "runs.csv", "type": "text/csv", "text": csv_of(header, rows)}
