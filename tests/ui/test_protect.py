@@ -48,8 +48,8 @@ def test_a_file_can_be_given_too(lab, session):
     content = base64.b64encode(b"question,answer\nWhich planet is red?,Mars\n").decode()
     edit.upload(lab, session, {"name": "stay.csv", "data": content})
     assert [row.question for row in session.protect] == ["Which planet is red?"]
-    with pytest.raises(BadInput, match="did not arrive whole"):
-        edit.upload(lab, session, {"name": "stay.csv", "data": "%"})
+    edit.upload(lab, session, {"name": "stay.csv", "data": "%"})
+    assert "did not arrive whole" in session.notices["protect"].text
 
 
 def test_a_row_that_cant_be_used_says_why_and_keeps_an_edit_from_starting(lab, session):
