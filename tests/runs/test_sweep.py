@@ -248,6 +248,27 @@ def test_only_a_sweep_whose_process_died_counts_as_unfinished(bench):
     assert bench.unfinished_sweeps() == {}
 
 
+def test_an_unfinished_sweep_keeps_its_folder_and_goes_on_with_its_model(bench, tiny_model, tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    records = bench.workspace.runs_dir / "sweeps"
+    config = SWEEP | {"methods": "grace", "facts": 1, "questions": "own.csv"}
+    contents = []
+    for name in ("a", "b"):  # the same words in another folder are another sweep
+        monkeypatch.chdir(tmp_path / name)
+        with bench._runs.sweeping(bench.config(config), tiny_model.public_name, tiny_model.fingerprint):
+            contents += [(place, place.read_text("utf-8")) for place in records.glob("*.json")]
+    for place, content in contents:  # as they stay where the process dies
+        place.write_text(content, "utf-8")
+    found = bench.unfinished_sweeps()
+    assert {str(one.folder) for one in found.values()} == {str(tmp_path / "a"), str(tmp_path / "b")}
+    assert {one.fingerprint for one in found.values()} == {tiny_model.fingerprint}
+    bench.model = dataclasses.replace(tiny_model, fingerprint="0" * 16)
+    with pytest.raises(BadInput, match=f"began with the model {tiny_model.public_name}.*load that model, then go on"):
+        bench.sweep(next(iter(found.values())))
+    assert bench.unfinished_sweeps() == found
+
+
 def test_a_kept_run_is_probed_later_without_being_made_again(bench, monkeypatch):
     class Found:
         def to_json(self):

@@ -223,3 +223,12 @@ def test_a_sweep_that_was_broken_off_is_offered_to_go_on_with(lab, swept):
     runs.ACTS["sweep"](lab, swept, {"sweep": "a"})
     swept.jobs["sweep"].wait(60)
     assert swept.notices["runs"].text == "0 runs made, 2 were there already."
+
+
+def test_a_sweep_that_was_taken_up_elsewhere_is_not_replaced_by_the_form_s(lab, swept):
+    session = Session("4" * 32)
+    with lab.bench._runs.sweeping(lab.bench.config({"methods": ["grace"], "facts": [3]})):
+        for place in (lab.bench.workspace.runs_dir / "sweeps").glob("?" * 16 + ".json"):
+            with pytest.raises(BadInput, match="running or was put away already"):
+                runs.ACTS["sweep"](lab, session, {"sweep": place.stem})
+    assert not session.jobs

@@ -36,6 +36,7 @@ LARGEST = 2**18  # bytes of a file; a sweep's has a few hundred
 MOST_RUNS = 10_000
 _SEEDS = 2**63 - 1
 ALL = "all"
+_APART = ("folder", "model", "fingerprint")  # no fields of a file
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Config:
     """A sweep, as it was asked for. `from_mapping` checks; see the module's text for the fields.
 
     facts: None stands for the whole set. questions, retain, protect: the name of a set or file, or the questions
-    themselves. folder: where the files are looked for.
+    themselves. folder: where the files are looked for. model, fingerprint: of an unfinished sweep alone, the model
+    that it began with.
     """
 
     methods: tuple[str, ...]
@@ -60,6 +62,8 @@ class Config:
     probes: bool = False
     name: str = ""
     folder: Path = Path()
+    model: str = ""
+    fingerprint: str = ""
 
     @property
     def count(self) -> int:
@@ -73,7 +77,8 @@ class Config:
     def document(self) -> dict[str, Any]:
         """The same as plain values: what `from_mapping` reads."""
         plain = asdict(self)
-        del plain["folder"]
+        for name in _APART:
+            del plain[name]
         plain["facts"] = [ALL if facts is None else facts for facts in self.facts]
         return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
 
@@ -102,7 +107,7 @@ def from_mapping(told: Any, methods: Sequence[str], folder: Path = Path(), name:
     """A sweep of plain values, such as those of a file. Unknown names are refused, with those that there are."""
     if not isinstance(told, Mapping):
         raise BadInput(f"A sweep has named fields, such as `methods: [rome, memit]`, and is not {_shown(told)}.")
-    known = [part.name for part in fields(Config) if part.name != "folder"]
+    known = [part.name for part in fields(Config) if part.name not in _APART]
     for key in told:
         if key not in known:
             raise BadInput(f"A sweep has no field {_shown(key)}; there are {', '.join(known)}.")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -243,10 +244,11 @@ class Runs:
     # ------------------------------------------------------------------ sweeps
 
     @contextmanager
-    def sweeping(self, config: Config) -> Iterator[None]:
-        """Within: it is written down that this sweep has begun. However the block ends, it has ended; only a process
-        that dies leaves it behind, for `unfinished`."""
-        content = json.dumps({"config": config.document(), "folder": str(config.folder)}, sort_keys=True)
+    def sweeping(self, config: Config, model: str = "", fingerprint: str = "") -> Iterator[None]:
+        """Within: it is written down that this sweep has begun, and with which model. However the block ends, it has
+        ended; only a process that dies leaves it behind, for `unfinished`."""
+        where = {"folder": os.path.abspath(config.folder), "model": model, "fingerprint": fingerprint}
+        content = json.dumps({"config": config.document(), **where}, sort_keys=True)
         id = hashlib.sha256(content.encode()).hexdigest()[:16]
         place = self._workspace.runs_dir / SWEEPS / f"{id}.json"
         with ExitStack() as held:
@@ -268,7 +270,9 @@ class Runs:
             try:
                 with self._workspace.lock(f"sweep-{place.stem}", _not_waiting):
                     told = json.loads(place.read_text("utf-8"))
-                    found[place.stem] = from_mapping(told["config"], methods, Path(told["folder"]))
+                    config = from_mapping(told["config"], methods, Path(told["folder"]))
+                    model = {name: str(told.get(name, "")) for name in ("model", "fingerprint")}
+                    found[place.stem] = replace(config, **model)
             except (_Taken, OSError, ValueError, KeyError, TypeError, BadInput):
                 continue
         return found

@@ -256,8 +256,12 @@ def _sweep(lab: Lab, session: Session, data: dict) -> None:
     """Start the sweep of the form, or go on with an unfinished one."""
     if blocked := lab.blocked(session):
         raise BadInput(blocked)
-    unfinished = lab.bench.unfinished_sweeps().get(str(data.get("sweep")))
-    asked = unfinished or lab.bench.config(config(session))
+    if "sweep" in data:
+        asked = lab.bench.unfinished_sweeps().get(str(data["sweep"]))
+        if asked is None:  # taken up in another tab or by another program
+            raise BadInput(_("That sweep is running or was put away already."))
+    else:
+        asked = lab.bench.config(config(session))
     comparing = session.comparing
     comparing.asked, comparing.planned, comparing.outcomes = asked, [], {}
 

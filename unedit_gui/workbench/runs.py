@@ -109,7 +109,13 @@ class Sweeps(Replies):
         from ..runs.sweep import sweep
 
         config, job = self.config(config), job or Job("sweep")
-        with self._runs.sweeping(config):
+        model = self._loaded()
+        if config.fingerprint not in ("", model.fingerprint):
+            raise BadInput(
+                f"This sweep began with the model {config.model}, whose weights have the fingerprint "
+                f"{config.fingerprint}; load that model, then go on."
+            )
+        with self._runs.sweeping(config, model.public_name, model.fingerprint):
             planned = self.plan(config, job=job)
             if on_plan is not None:
                 on_plan(planned)
