@@ -19,7 +19,7 @@ def test_a_sweep_runs_through_a_reload_and_its_runs_are_compared(visit):
     guest.see("runs", '[data-field="sweep_known"]').uncheck()
     guest.write("runs", "sweep_retain", "1")
     guest.write("runs", "sweep_facts", "ten")
-    expect(guest.see("runs", ".acts").first).to_contain_text("'ten' is not a number")
+    expect(guest.see("runs", ".acts").first).to_contain_text("“ten” is not a number")
     guest.write("runs", "sweep_facts", "1")
     expect(guest.see("runs", ".acts").first).to_contain_text("2 runs")
     guest.act("runs", "sweep")
