@@ -58,6 +58,7 @@
   function bridge(element, send_to) {
     const trigger = (name, data) => { acted = Date.now(); send_to(name, data); };
     const act = (el) => trigger("click", { ...el.dataset, changed: changed(element) });
+    if (element.closest("#view-top")) withSystem(send_to);
     element.addEventListener("click", (event) => {
       const el = event.target.closest("[data-act], [data-local]");
       if (!el || el.disabled || twice(el.dataset.act, event.timeStamp)) return;
@@ -184,6 +185,14 @@
   }
 
   const paint = (dark) => document.body.classList.toggle("dark", dark);
+  /* Gradio follows a system that turns dark in the evening; what Python draws has to, too, and who chose has chosen. */
+  function withSystem(send_to) {
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", ({ matches }) => {
+      const chosen = recall("unedit-theme");
+      const dark = chosen ? chosen === "dark" : matches;
+      setTimeout(() => { paint(dark); send_to("click", { act: "theme", dark: dark ? "1" : "" }); });
+    });
+  }
   function remember(name, value) { try { localStorage.setItem(name, value); } catch { /* private window */ } }
   function recall(name) { try { return localStorage.getItem(name); } catch { return null; } }
 

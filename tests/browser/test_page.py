@@ -97,6 +97,23 @@ def test_light_and_dark_can_be_switched_and_are_remembered(guest):
     assert guest.page.evaluate(is_dark) != before
 
 
+def test_a_system_that_turns_dark_is_told_to_python_and_does_not_undo_a_choice(visit):
+    """Python draws the charts, with its own ink."""
+    guest = visit().open()
+    sent = []
+    guest.page.on("request", lambda request: sent.append(request.post_data or ""))
+    guest.page.emulate_media(color_scheme="dark")
+    expect(guest.page.locator("body.dark")).to_have_count(1)
+    guest.page.wait_for_timeout(1000)
+    assert any('"theme"' in data and '"dark":"1"' in data for data in sent)
+    guest.page.get_by_role("button", name="Light or dark").click()
+    expect(guest.page.locator("body.dark")).to_have_count(0)
+    guest.page.emulate_media(color_scheme="light")
+    guest.page.emulate_media(color_scheme="dark")
+    guest.page.wait_for_timeout(1000)
+    expect(guest.page.locator("body.dark")).to_have_count(0)
+
+
 def test_the_keys_are_listed_and_lead_to_every_step(guest):
     for number in (3, 7, 1):
         guest.step(number)
