@@ -82,6 +82,15 @@ def test_each_row_holds_what_either_model_says_alone(tiny, edit, scores):
     assert all(row.before["text"] != row.after["text"] for row in scores.rows)
 
 
+def test_a_reply_that_was_cut_off_says_so_and_one_that_ended_does_not(tiny, edit, scores):
+    for row in scores.rows:
+        (whole,) = generate(tiny, [prompt(tiny, Question(row.question, row.answer))], max_new_tokens=TOKENS + 1)
+        assert row.before["cut"] == (whole.tokens > TOKENS)
+    assert any(row.before["cut"] for row in scores.rows)
+    (kept,) = evaluate(tiny, (), [FRANCE], [], [], max_new_tokens=TOKENS, cache={}).rows
+    assert kept.after["cut"] == kept.before["cut"]
+
+
 def test_averages_are_means_over_the_groups_rows(scores):
     for when, averages in (("before", scores.before), ("after", scores.after)):
         for group, n in (("forget", 2), ("retain", 2), ("rephrased", 3)):

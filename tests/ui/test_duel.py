@@ -5,9 +5,9 @@ import io
 
 import pytest
 
-from tests.ui.test_columns import QUESTION, ids, lab, session  # noqa: F401 - fixtures
+from tests.ui.test_columns import QUESTION, ask, ids, lab, session  # noqa: F401 - fixtures
 from unedit_gui.errors import BadInput
-from unedit_gui.ui import chat, columns, duel
+from unedit_gui.ui import chat, columns, duel, study
 
 
 @pytest.fixture
@@ -34,6 +34,18 @@ def test_nothing_in_the_bytes_tells_who_answers_until_the_vote(lab, session, rin
     assert blind.count('data-act="vote"') == 4 and "trace" not in blind
     chat.ACTS["vote"](lab, session, {"vote": "left"})
     assert f"Edit &lt;{ring.sides[0].name[6]}&gt;" in chat.render(lab, session)
+
+
+def test_replies_that_were_cut_off_are_marked_on_the_page_and_kept_as_they_are(lab, session, ring):  # noqa: F811
+    assert any(side.cut for side in ring.sides)  # the tiny models seldom end a reply
+    assert chat.render(lab, session).count('class="cut"') == sum(side.cut for side in ring.sides)
+    columns.show(session, "panes")
+    session.enabled = ids(lab)[:1]
+    turn = ask(lab, session)
+    assert any(pane.cut for pane in turn.panes)
+    for drawn in (chat.render(lab, session), study.render(lab, session)):
+        assert drawn.count('class="cut"') == sum(pane.cut for pane in turn.panes)
+    assert not any(pane.text.endswith("…") for pane in turn.panes)
 
 
 def test_a_vote_is_kept_once_with_its_sides(lab, session, ring):  # noqa: F811

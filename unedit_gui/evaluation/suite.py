@@ -50,9 +50,9 @@ WAY = 2  # of asking; another where the last digits of what was kept would be ot
 class RowScore:
     """One question with the original's and the edited model's reply.
 
-    `before` and `after` hold "text" and the METRICS; "leak" is None where the question holds the whole
-    answer. `protected`: the edit was told to keep this one, so it says little about facts that nobody
-    protected.
+    `before` and `after` hold "text", "cut" (was it cut off at its longest length?) and the METRICS; "leak" is None
+    where the question holds the whole answer. `protected`: the edit was told to keep this one, so it says little about
+    facts that nobody protected.
     """
 
     group: Group
@@ -201,7 +201,8 @@ def _measure(model, edits, batch: Sequence[Question], max_new_tokens: int, job: 
     with Variants(model, [edits] * len(batch)) as variants:
         replies = generate(model, ids, max_new_tokens=max_new_tokens, variants=variants, one_opening=True, **how)
         scores = token_scores(model, ids, [question.answer for question in batch], variants=variants, **how)
-    return [{"text": reply.text, **asdict(tokens)} for reply, tokens in zip(replies, scores, strict=True)]
+    both = zip(replies, scores, strict=True)
+    return [{"text": reply.text, "cut": reply.cut, **asdict(tokens)} for reply, tokens in both]
 
 
 def _part(question: Question, touched: frozenset[str]) -> str | None:
@@ -216,6 +217,7 @@ def _judged(question: Question, measured: Mapping[str, Any]) -> dict[str, Any]:
     refusal = is_refusal(text)
     return {
         "text": text,
+        "cut": bool(measured.get("cut")),  # replies that were kept before this was noted have none
         "rouge1": rouge1_recall(text, question.answer),
         "leak": leak(text, question.answer, question.question),
         **{name: value for name, value in measured.items() if name in METRICS},

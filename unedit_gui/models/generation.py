@@ -38,6 +38,11 @@ class Reply:
     ended: str
     traces: tuple = ()
 
+    @property
+    def cut(self) -> bool:
+        """Was it still writing when its tokens were used up?"""
+        return self.ended == "length"
+
 
 @torch.inference_mode()
 def generate(

@@ -124,7 +124,7 @@ def _figures(run: Run) -> Iterator[tuple[tuple, float | None]]:
     for key, row in _rows(run):
         for when in ("before", "after"):
             for metric, value in (row.get(when) or {}).items():
-                if metric != "text":
+                if metric not in ("text", "cut"):
                     yield (when, key, metric), value
 
 

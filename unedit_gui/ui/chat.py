@@ -127,7 +127,7 @@ def answer(lab: Lab, session: Session, turn: Turn, job: Job) -> None:
         session.touch("chat")
         raise
     for place, reply in enumerate(replies):
-        turn.panes[place].traces = reply.traces
+        turn.panes[place].traces, turn.panes[place].cut = reply.traces, reply.cut
         grow(place, reply.text)
     turn.state = "stopped" if any(reply.ended == "stopped" for reply in replies) else "done"
     session.touch("chat", "top")

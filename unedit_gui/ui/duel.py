@@ -36,6 +36,7 @@ class Fighter:
     name: str
     edits: tuple[Edit, ...] = ()
     text: str = ""
+    cut: bool = False  # it was cut off at its longest length
 
 
 @dataclass
@@ -130,6 +131,7 @@ def fight(lab: Lab, session: Session, duel: Duel, job: Job) -> None:
     finally:
         session.touch("chat")
     for place, reply in enumerate(replies):
+        duel.sides[place].cut = reply.cut
         grow(place, reply.text)
     duel.state = "stopped" if any(reply.ended == "stopped" for reply in replies) else "done"
     session.touch("chat")
@@ -145,7 +147,7 @@ def drawn(lab: Lab, session: Session) -> dict[str, Any]:
     found: dict[str, Any] = {
         "duel": now,
         "blind": not open_,
-        "replies": [(side, fighter.text) for side, fighter in zip(SIDES, now.sides, strict=True)] if now else [],
+        "replies": list(zip(SIDES, now.sides, strict=True)) if now else [],
         "voting": [(vote, _(WORDS[vote]), *KEYS[vote]) for vote in VOTES],
         "votes": sum(1 for _vote in lab.bench.duels.all()) if open_ else 0,
     }

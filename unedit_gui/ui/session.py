@@ -104,6 +104,7 @@ class Pane:
     slot: str
     by: Author = Author()
     text: str = ""
+    cut: bool = False  # it was cut off at its longest length
     traces: tuple = ()  # what its edits decided for the reply (edits/trace.py)
     pace: list[tuple[float, int]] = field(default_factory=list)  # (seconds since the turn began, characters by then)
 

@@ -42,6 +42,7 @@ class Item:
     original: str
     edited: str
     by: Author
+    cut: tuple[bool, bool] = (False, False)  # off at their longest length
 
     @property
     def mark(self) -> str:
@@ -58,13 +59,15 @@ def items(session: Session) -> list[Item]:
     answers.update({row.question.strip(): row.answer.strip() for row in session.rows})
     for row in rows:
         if row.group in ("forget", "rephrased"):
-            item = Item(row.question, row.answer, row.before["text"], row.after["text"], session.scored)
+            cut = bool(row.before.get("cut")), bool(row.after.get("cut"))
+            item = Item(row.question, row.answer, row.before["text"], row.after["text"], session.scored, cut)
             found.setdefault(item.mark, item)
     for turn in session.turns:
         for pane in turn.panes[1:] if turn.state in ("done", "stopped") else ():
             if pane.text and pane.edits:
                 answer = turn.answer or answers.get(turn.question, "")
-                item = Item(turn.question, answer, turn.panes[0].text, pane.text, pane.by)
+                cut = turn.panes[0].cut, pane.cut
+                item = Item(turn.question, answer, turn.panes[0].text, pane.text, pane.by, cut)
                 found.setdefault(item.mark, item)
     return list(found.values())
 

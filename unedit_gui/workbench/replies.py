@@ -195,7 +195,8 @@ class Replies(Edits):
     ) -> int:
         """Let each condition's edits answer the study's questions (greedy), and freeze the replies.
 
-        What is frozen already stays, so a call that was broken off is simply made again. Returns how many were added.
+        One that is cut off at max_new_tokens ends in " …": else it would look as if the model had broken off. What is
+        frozen already stays, so a call that was broken off is simply made again. Returns how many were added.
         """
         from ..study.freezing import freeze
 
@@ -215,7 +216,7 @@ class Replies(Edits):
             row = stacks[condition.name]
             asked = [[{"role": "user", "content": question}] for question in questions]
             replies = self.chat(asked, [row] * len(asked), max_new_tokens=max_new_tokens, job=job)
-            return [reply.text for reply in replies]
+            return [f"{reply.text} …" if reply.cut and reply.text.strip() else reply.text for reply in replies]
 
         model = f"{self.model.card.label} ({self.model.fingerprint[:12]})"
         sources = {
