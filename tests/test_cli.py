@@ -159,7 +159,7 @@ def test_evaluate_takes_rephrasings_from_a_file_and_writes_details(folder, capsy
     assert as_json(capsys)["before"]["rephrased"]["n"] == 1
     rows = json.loads((tmp_path / "d.json").read_text())
     assert [row["group"] for row in rows] == ["forget", "forget", "rephrased"]
-    assert {"text", *METRICS} == set(rows[0]["before"]) == set(rows[0]["after"])
+    assert {"text", "cut", *METRICS} == set(rows[0]["before"]) == set(rows[0]["after"])
 
 
 def test_locate_maps_a_fact(folder, capsys, tmp_path, monkeypatch):

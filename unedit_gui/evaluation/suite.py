@@ -217,12 +217,12 @@ def _judged(question: Question, measured: Mapping[str, Any]) -> dict[str, Any]:
     refusal = is_refusal(text)
     return {
         "text": text,
-        "cut": bool(measured.get("cut")),  # replies that were kept before this was noted have none
         "rouge1": rouge1_recall(text, question.answer),
         "leak": leak(text, question.answer, question.question),
         **{name: value for name, value in measured.items() if name in METRICS},
         "refusal": refusal,
         "refusal_on_topic": refusal and names_topic(question.question, question.subject, text),
+        "cut": bool(measured.get("cut")),  # replies that were kept before this was noted have none
     }
 
 
