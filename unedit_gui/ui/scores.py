@@ -36,13 +36,13 @@ GROUPS = {
     "general": "General",
 }
 FIGURES = (
-    ("forget", "Forgotten?", "of the true answers still said"),
+    ("forget", "To forget", "of the true answers still said"),
     ("rephrased", "In other words", "still said when asked differently"),
-    ("retain", "Kept", "said of the facts that should stay"),
+    ("retain", "To keep", "said of the facts that should stay"),
 )
 MORE_FIGURES = (
-    ("retain_shared", "Kept, shares a party", "said of contracts with one of the same parties"),
-    ("retain_apart", "Kept, shares none", "said of contracts between others"),
+    ("retain_shared", "To keep, shares a party", "said of contracts with one of the same parties"),
+    ("retain_apart", "To keep, shares none", "said of contracts between others"),
     ("general", "General facts", "said of what has nothing to do with it"),
 )
 METRICS = (
