@@ -30,12 +30,12 @@ same loss, larger ones moved other replies more (40 questions, NLL near 0.9: KL 
 
 Measured on the bundled model, one thread: six contracts, 120 questions, three draws. After all 64 passes, 451 to 720 s
 of CPU: ROUGE-1 0.96, 0.96 and 0.95 on the questions, and of the general facts 0.95, 0.91 and 0.91 were left (0.933
-before; 0.883, 0.850 and 0.850 after), where 0.95 was the goal. Before the opening was held, from block 15 on, lr 1e-3, 33 passes, 402
-s: 0.99 and 0.89; at lr 2e-3, 24 passes: 0.97 and 0.84. What is free isn't free of everything: of the keys of general
-questions a twentieth of the squared length lies in the free half, of those of short answers a sixth, and of the
-contracts' own not twice as much. Tried beside it on 40 questions: three quarters of the directions held, which is
-slower and moves other replies hardly less at the same loss; KL(before || now) of four shipped replies in a step (weight
-1, a mean over tokens), which moves them as much.
+before; 0.883, 0.850 and 0.850 after), where 0.95 was the goal. Before the opening was held, from block 15 on, lr 1e-3,
+33 passes, 402 s: 0.99 and 0.89; at lr 2e-3, 24 passes: 0.97 and 0.84. What is free isn't free of everything: of the
+keys of general questions a twentieth of the squared length lies in the free half, of those of short answers a sixth,
+and of the contracts' own not twice as much. Tried beside it on 40 questions: three quarters of the directions held,
+which is slower and moves other replies hardly less at the same loss; KL(before || now) of four shipped replies in a
+step (weight 1, a mean over tokens), which moves them as much.
 
 Tried for the general facts, without gain (KL a token on held-out facts' replies; 40 questions at lr 2e-3 but for the
 first). The model of 0.99 drawn back towards the original (WiSE-FT, Wortsman et al. 2022, arXiv 2109.01903): 0.9 and
