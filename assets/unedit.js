@@ -46,13 +46,15 @@
     el.querySelector("[tabindex='-1']")?.focus({ preventScroll: true });
   }
 
-  /* What follows moves up under the pointer: the second click of a double click must not take that away, too. */
-  let took = -1000;
-  function twice(act, now) {
+  /* What follows moves up under the pointer: the second click of a double click must not take that away, too. Another
+     place is another click. */
+  let took = { timeStamp: -1000 };
+  function twice(act, click) {
     if (!/delete|remove|drop/.test(act)) return false;
-    const soon = now - took < 500;
-    took = now;
-    return soon;
+    const moved = Math.abs(click.clientX - took.clientX) + Math.abs(click.clientY - took.clientY);
+    if (click.timeStamp - took.timeStamp < 500 && moved < 16) return true;
+    took = click;
+    return false;
   }
 
   function bridge(element, send_to) {
@@ -61,7 +63,7 @@
     if (element.closest("#view-top")) withSystem(send_to);
     element.addEventListener("click", (event) => {
       const el = event.target.closest("[data-act], [data-local]");
-      if (!el || el.disabled || twice(el.dataset.act, event.timeStamp)) return;
+      if (!el || el.disabled || twice(el.dataset.act, event)) return;
       if (el.dataset.local) return local(el, trigger);
       act(el);
       if (el.dataset.clears) clear(element, el.dataset.clears);
@@ -104,6 +106,7 @@
       heard(element);
     }).observe(element, { subtree: true, attributes: true, attributeFilter: ["checked", "selected", "data-told", "data-show", ...IDENTITY], childList: true, characterData: true });
     heed(element);
+    land(element);
     heard(element);
   }
 
@@ -116,13 +119,13 @@
     project(true);
   }
 
-  /* The cursor goes into a box that Python names, once. */
+  /* The cursor goes into a box that Python names, once, and as an answer to a click: after a reload it is old news. */
   let landed = "";
   function land(root) {
     const el = root.querySelector("[data-land]");
     if (!el || el.dataset.land === landed) return;
     landed = el.dataset.land;
-    el.focus();
+    if (Date.now() - acted < 10000) el.focus();
   }
 
   function clear(root, name) {

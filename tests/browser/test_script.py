@@ -90,6 +90,29 @@ def test_the_second_of_a_double_click_does_not_take_away_what_moved_up(panel):
     assert [sent["edit"] for sent in panel.sent()] == ["a", "b"]
 
 
+def test_rows_taken_away_one_after_the_other_all_go(panel):
+    row = '<p><button data-act="remove" data-row="{n}">x</button></p>'
+    page = panel.begin("".join(row.format(n=n) for n in range(5)))
+    for n in range(5):
+        page.locator("button").nth(n).click()
+    assert [sent["row"] for sent in panel.sent()] == ["0", "1", "2", "3", "4"]
+
+
+def test_the_cursor_goes_where_a_click_asks_for_it_and_nowhere_by_itself(panel):
+    new = '<textarea data-row="{n}" data-field="question" data-land="{n}"></textarea>'
+    rest = '<textarea id="mine"></textarea><button data-act="new">+</button>'
+    page = panel.begin(f'<div id="at">{new.format(n=7)}</div>{rest}')
+    page.locator("#mine").click()
+    page.evaluate("document.querySelector('#mine').value = ''")
+    panel.put("#at", new.format(n=7) + "<p>A job's progress</p>")  # the page was loaded anew; the row is an old one
+    page.keyboard.type("What?")
+    assert page.locator("#mine").input_value() == "What?"
+    page.locator("button").click()
+    panel.put("#at", new.format(n=8))
+    page.keyboard.type("Who?")
+    assert page.locator("[data-land]").input_value() == "Who?"
+
+
 def turns(*heights: int) -> str:
     """A conversation as the chat draws it, the last turn of it the latest."""
     last = len(heights) - 1

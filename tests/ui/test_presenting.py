@@ -136,3 +136,13 @@ def test_a_list_with_too_many_lines_keeps_what_was_typed_and_says_why_beside_it(
         assert "100 are allowed" in session.notices.pop("chat").text
     dispatch(lab, session, "chat", "input", {"field": "prepared", "value": "Why?"})
     assert [item.line for item in session.prepared] == ["Why?"] and "100 are allowed" not in chat.render(lab, session)
+
+
+def test_the_box_of_prepared_questions_stays_open_while_it_holds_what_can_not_be_used(lab, session):  # noqa: F811
+    dispatch(lab, session, "chat", "click", {"act": "preparing"})
+    typed = {"field": "prepared", "value": "New one?\n| answer alone"}
+    dispatch(lab, session, "chat", "click", {"act": "preparing", "changed": [typed]})
+    assert session.form["preparing"] == "1" and session.notices["chat"].tone == "bad"
+    assert "answer alone" in chat.render(lab, session)
+    dispatch(lab, session, "chat", "click", {"act": "preparing", "changed": [{"field": "prepared", "value": "Who?"}]})
+    assert not session.form["preparing"] and [item.line for item in session.prepared] == ["Who?"]

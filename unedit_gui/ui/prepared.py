@@ -111,6 +111,9 @@ def _step(session: Session, by: int) -> None:
 
 
 def _preparing(lab: Lab, session: Session, data: dict) -> None:
+    """Open the box of the list, or close it: not while it holds what can't be used, which nobody would see then."""
+    if session.form.get("preparing"):
+        usable(session)
     session.form["preparing"] = "" if session.form.get("preparing") else "1"
     session.touch("chat")
 
