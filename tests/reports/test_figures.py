@@ -9,6 +9,7 @@ import pytest
 
 from tests.reports.made import HOSTILE, made
 from unedit_gui.reports import published
+from unedit_gui.reports.conditions import model_name
 from unedit_gui.reports.drawing import draw
 from unedit_gui.reports.figures import all_figures, radar, score_by_merge, score_by_method, score_by_size
 from unedit_gui.reports.tables import big_table, figures_csv, latex, markdown, table_csv
@@ -147,7 +148,9 @@ def test_a_ghost_stands_at_its_own_number_of_facts_and_names_model_and_questions
 def test_the_nearest_number_of_facts_is_taken_and_the_models_own_values_where_there_are():
     ours = made("alphaedit", facts=10, targets="self-improved")
     assert [m.ghost.facts for m in score_by_method([ours]).marks if m.published] == [20]
-    theirs = made("dpo", facts=40, model="mistralai/Mistral-7B-Instruct-v0.2")
+    cached = "/home/me/.cache/huggingface/hub/models--mistralai--Mistral-7B-Instruct-v0.3/snapshots/abcd"
+    assert model_name(cached) == "mistralai/Mistral-7B-Instruct-v0.3"
+    theirs = made("dpo", facts=40, model=cached)
     (ghost,) = (m for m in score_by_method([theirs]).marks if m.published)
     assert (
         ghost.same_model

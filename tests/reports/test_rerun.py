@@ -105,6 +105,13 @@ def test_other_surroundings_are_said_beforehand(bench, report):
         assert said in cautions
 
 
+def test_a_setting_that_the_first_run_did_not_have_is_told(bench, report):
+    (run,) = bench.read_runs(report)
+    fewer = {name: value for name, value in run.settings.hparams.items() if name != "lr"}
+    repeat = bench.rerun(dataclasses.replace(run, settings=dataclasses.replace(run.settings, hparams=fewer)))
+    assert any("says nothing of was set as is usual now: lr (" in text for text in repeat.cautions)
+
+
 def test_a_reply_that_differs_is_quoted_and_the_largest_difference_named(report, bench):
     (run,) = bench.read_runs(report)
     first = dict(run.rows[0], after={**run.rows[0]["after"], "text": "Paris!", "mrr": 0.75})

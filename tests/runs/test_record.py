@@ -72,6 +72,11 @@ def test_a_run_that_is_not_whole_is_refused_in_one_sentence(tmp_path, harm):
     [
         ("seconds", {"scores": "1 s"}),
         ("seconds", {"scores": None}),
+        ("seconds", {"scores": float("nan")}),
+        ("seconds", {"scores": 1e308}),
+        ("seconds", {"scores": -1}),
+        ("name", "half a character: \ud800"),
+        ("targets", ["\ud800"]),
         ("scores", {"after": None}),
         ("scores", {"after": {"forget": []}}),
         ("scores", {"after": {"forget": {"rouge1": "0.1"}}}),

@@ -207,3 +207,12 @@ def test_a_damaged_run_is_left_out_of_the_list_and_told_when_opened(store, edit)
     with pytest.raises(BadInput, match="damaged"):
         store.load(made(1).id)
     assert store.find(made(1).settings) is None, "so that a sweep makes it again"
+
+
+def test_a_run_of_another_dtype_that_does_not_say_so_in_its_settings_is_not_taken_for_this_one(store, edit):
+    old = made(1, environment={"dtype": "bfloat16"})
+    store.keep(old, edit)
+    assert store.find(old.settings) is None
+    store.keep(made(1, environment={"dtype": "float32"}), edit)
+    assert store.find(old.settings).environment["dtype"] == "float32"
+    assert len(list(store._workspace.trash_dir.rglob("run.json"))) == 1, "nothing is lost"

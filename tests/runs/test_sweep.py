@@ -10,6 +10,7 @@ import torch
 from tests.runs.conftest import FORGET, QUICK, RETAIN, SWEEP
 from unedit_gui.errors import BadInput
 from unedit_gui.jobs import Job, Stopped
+from unedit_gui.workbench.runs import as_questions
 
 
 def told(settings):
@@ -267,6 +268,41 @@ def test_an_unfinished_sweep_keeps_its_folder_and_goes_on_with_its_model(bench, 
     with pytest.raises(BadInput, match=f"began with the model {tiny_model.public_name}.*load that model, then go on"):
         bench.sweep(next(iter(found.values())))
     assert bench.unfinished_sweeps() == found
+
+
+def test_a_sweep_that_goes_on_is_not_offered_again_though_its_model_was_renamed_since(bench, tiny_model):
+    records = bench.workspace.runs_dir / "sweeps"
+    config = bench.config(SWEEP | {"methods": "grace", "facts": 1})
+    with bench._runs.sweeping(config, "first", tiny_model.fingerprint, "float32"):
+        ((place, content),) = [(place, place.read_text("utf-8")) for place in records.glob("*.json")]
+    old = json.dumps({"config": config.document(), "folder": "."})  # as it was written once
+    for name, told in ((place.name, content), ("b" * 16 + ".json", old)):
+        (records / name).write_text(told, "utf-8")
+        (unfinished,) = bench.unfinished_sweeps().values()
+        bench.sweep(unfinished)
+        assert bench.unfinished_sweeps() == {}
+
+
+def test_a_sweep_that_began_in_another_dtype_does_not_go_on_in_this_one(bench, tiny_model):
+    records = bench.workspace.runs_dir / "sweeps"
+    with bench._runs.sweeping(bench.config(SWEEP), "first", tiny_model.fingerprint, "bfloat16"):
+        ((place, content),) = [(place, place.read_text("utf-8")) for place in records.glob("*.json")]
+    place.write_text(content, "utf-8")
+    (unfinished,) = bench.unfinished_sweeps().values()
+    with pytest.raises(BadInput, match="in bfloat16, and it is loaded in float32; load it in bfloat16"):
+        bench.sweep(unfinished)
+    assert len(bench.unfinished_sweeps()) == 1
+
+
+def test_a_run_made_again_stays_in_its_sweeps(bench):
+    config = SWEEP | {"methods": "grace", "targets": "dummy", "facts": 1}
+    for name in ("first", "second"):
+        (outcome,) = bench.sweep(config | {"name": name})
+    asked = outcome.settings
+    forget, retain = (as_questions(part) for part in (asked.forget, asked.retain))
+    how = dict(targets="dummy", seed=asked.seed, hparams=QUICK["grace"])
+    made = bench.run(forget, "grace", retain, **how, again=True)
+    assert made.id == asked.id and made.sweeps == ("first", "second")
 
 
 def test_a_kept_run_is_probed_later_without_being_made_again(bench, monkeypatch):

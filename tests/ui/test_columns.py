@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from html import escape
 
 import pytest
 import torch
@@ -187,15 +188,19 @@ def test_the_complaint_about_a_column_goes_with_its_cause(lab, session):
     assert "chat" not in session.notices
 
 
-def test_another_model_begins_a_history_of_its_own_and_the_log_says_so(lab, session):
+@pytest.mark.parametrize("called", ["Other <model>", ""])
+def test_another_model_begins_a_history_of_its_own_and_the_log_says_so(lab, session, called):
+    """Also one whose folder is called as the first one's."""
     ask(lab, session)
     session.turns.append(Turn("Stopped before anybody answered?", state="stopped"))
     old = lab.bench.model
-    lab.bench.model = dataclasses.replace(old, card=dataclasses.replace(old.card, name="other", label="Other <model>"))
+    card = dataclasses.replace(old.card, name="other", label=called or old.card.label)
+    lab.bench.model = dataclasses.replace(old, card=card, fingerprint="0" * 16)
     session.form["message"] = "When?"
     chat.ACTS["send"](lab, session, {})
     session.jobs["chat"].wait(120)
     assert not session.turns[-1].fresh
     assert columns.history(session.turns, session.turns[-1].panes[0]) == [{"role": "user", "content": "When?"}]
     drawn = chat.render(lab, session)
-    assert "now Other &lt;model&gt;" in drawn and drawn.count("new-talk") == 1 + 1  # the divider, and the button
+    assert f"now {escape(called or old.card.label)}" in drawn
+    assert drawn.count("new-talk") == 1 + 1  # the divider, and the button

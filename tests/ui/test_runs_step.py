@@ -1,12 +1,15 @@
 """Step 8 without a browser: a sweep from the form, the table, runs side by side, one in detail."""
 
+import copy
 import csv
+import dataclasses
 import io
 import json
 import re
 import shutil
 
 import pytest
+import torch
 
 from tests.models.tiny import bytes_tokenizer, tiny_llama
 from tests.reports.made import made
@@ -95,6 +98,32 @@ def test_no_name_in_the_saved_table_is_a_formula_to_a_spreadsheet(tmp_path):
     lab.bench._runs.keep(made(sweep="=1+1"), next(iter(lab.bench.ready_made().values())))
     (line,) = csv.DictReader(io.StringIO(runs.ACTS["save-runs"](lab, Session("3" * 32), {})["text"]))
     assert line["sweep"] == "'=1+1" and float(line["score"]) == pytest.approx(1.7)
+
+
+def test_a_run_whose_rows_lack_something_opens_all_the_same(tmp_path):
+    lab, session = Lab(tmp_path), Session("3" * 32)
+    kept = made(rows=({"question": "Who?"}, {"after": {"text": "Me"}}), edit={}, scores={})
+    lab.bench._runs.keep(kept, next(iter(lab.bench.ready_made().values())))
+    session.comparing.opened = kept.id
+    assert "Who?" in run.render(lab, session)
+
+
+def test_what_is_kept_in_float32_or_without_probes_is_not_called_kept_where_other_is_asked_for(lab, swept):
+    loaded = lab.bench.model
+    try:
+        lab.bench.model = dataclasses.replace(loaded, hf=copy.deepcopy(loaded.hf).to(torch.bfloat16))
+        assert "all kept already" not in runs.render(lab, swept)
+    finally:
+        lab.bench.model = loaded
+    assert "2 runs, all kept already." in runs.render(lab, swept)
+    asked = swept.comparing.asked
+    try:
+        runs.field(lab, swept, {"field": "sweep_probes", "value": "1"})
+        swept.comparing.asked = lab.bench.config(runs.config(swept))
+        assert "2 runs (2 new)" in runs.render(lab, swept)
+    finally:
+        runs.field(lab, swept, {"field": "sweep_probes", "value": ""})
+        swept.comparing.asked = asked
 
 
 def test_the_table_names_a_model_without_its_path(tmp_path):

@@ -45,7 +45,7 @@ _STAYS = {
     studying.freeze: "Replies that were written are kept; the same command goes on with the rest.",
     studying.simulate: "The copy of the study stays.",
 }
-_THREADS_PER_CORE = 4  # more bring nothing, and thousands end the process without a word
+_MOST_THREADS = 1024  # of a larger computer, too, whose command is repeated here; far more end the process silently
 _MERGE = "merge K questions into one request with one shared target (default: 1, each by itself)"
 _ON = "an edit that this one is made on top of (repeat it, the oldest first)"
 
@@ -64,9 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parser().parse_args(arguments)
         home, run = options.home, options.run
         if options.threads is not None:
-            most = _THREADS_PER_CORE * (os.cpu_count() or 1)
-            if not 1 <= options.threads <= most:
-                raise BadInput(f"--threads {options.threads}: give 1 to {most}, four for each core of this computer.")
+            if not 1 <= options.threads <= _MOST_THREADS:
+                raise BadInput(f"--threads {options.threads}: give 1 to {_MOST_THREADS}, as many as there are cores.")
             os.environ["OMP_NUM_THREADS"] = str(options.threads)
         result = options.run(options, commands.Session(options, line))
         line.clear()

@@ -168,9 +168,12 @@ def _said(value) -> str:
 
 
 def model_name(model: str) -> str:
-    """What a model is called where it is handed on: never a path of this computer."""
+    """What a model is called where it is handed on: never a path of this computer. A folder of the hub's cache has a
+    name without meaning in one that says which model it is (models--ORGANISATION--NAME/snapshots/HASH)."""
     if is_path(model):
-        return model.replace("\\", "/").rstrip("/").split("/")[-1]
+        parts = model.replace("\\", "/").rstrip("/").split("/")
+        cached = parts[-3] if parts[-2:-1] == ["snapshots"] else ""
+        return cached.removeprefix("models--").replace("--", "/") if cached.startswith("models--") else parts[-1]
     return _NAMES.get(model, model)
 
 

@@ -36,7 +36,7 @@ LARGEST = 2**18  # bytes of a file; a sweep's has a few hundred
 MOST_RUNS = 10_000
 _SEEDS = 2**63 - 1
 ALL = "all"
-_APART = ("folder", "model", "fingerprint")  # no fields of a file
+_APART = ("folder", "model", "fingerprint", "dtype", "begun")  # no fields of a file
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Config:
     """A sweep, as it was asked for. `from_mapping` checks; see the module's text for the fields.
 
     facts: None stands for the whole set. questions, retain, protect: the name of a set or file, or the questions
-    themselves. folder: where the files are looked for. model, fingerprint: of an unfinished sweep alone, the model
-    that it began with.
+    themselves. folder: where the files are looked for. Of an unfinished sweep alone: model, fingerprint, dtype, with
+    which it began, and begun, the id under which that is written down.
     """
 
     methods: tuple[str, ...]
@@ -64,6 +64,8 @@ class Config:
     folder: Path = Path()
     model: str = ""
     fingerprint: str = ""
+    dtype: str = ""
+    begun: str = field(default="", compare=False)
 
     @property
     def count(self) -> int:

@@ -154,6 +154,7 @@ def from_document(document: Any, called: str = "the run") -> Run:
         lists = {name: tuple(given.pop(name, None) or ()) for name in ("rows", "targets", "also")}
         run = Run(Settings(**kept), **lists, **given)
         wrong = _wrong(run)
+        as_text(document).encode()  # half a character is none, and can't be written anywhere
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{called[0].upper()}{called[1:]} is not whole: something is missing or damaged.") from error
     if wrong:
@@ -182,7 +183,7 @@ def _wrong(run: Run) -> str:
         ("sweep", _is_text(run.sweep)),
         ("also", all(isinstance(name, str) for name in run.also)),
         ("scores", _are_scores(run.scores)),
-        ("seconds", _named(run.seconds, _is_number)),
+        ("seconds", _named(run.seconds, _is_duration)),
         ("edit", all(_is_text(run.edit.get(part)) for part in ("id", "name", "summary", "kind", "payload"))),
         ("environment", _is_environment(run.environment)),
         ("probes", _are_probes(run.probes or {})),
@@ -193,6 +194,10 @@ def _wrong(run: Run) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, float) or isinstance(value, int) and abs(value) < 2**63
+
+
+def _is_duration(value: Any) -> bool:
+    return _is_number(value) and 0 <= value < 1e9
 
 
 def _is_text(value: Any) -> bool:

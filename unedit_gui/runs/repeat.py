@@ -88,6 +88,10 @@ def cautions(first: Run, again: Run) -> list[str]:
     for name, old in olds.items():
         if old != news.get(name):
             found.append(f"{name} is {news.get(name, 'not there')}; the first time it was {old}.")
+    new = sorted(again.settings.hparams.keys() - first.settings.hparams.keys())
+    if new:  # the program had fewer settings then
+        said = ", ".join(f"{name} ({again.settings.hparams[name]})" for name in new)
+        found.append(f"What the first run says nothing of was set as is usual now: {said}.")
     if not first.environment:
         found.append("Where the run was made the first time is not known.")
     return found

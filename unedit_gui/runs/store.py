@@ -81,10 +81,13 @@ class Runs:
     # ------------------------------------------------------------------ keeping
 
     def keep(self, run: Run, edit: Edit) -> Run:
-        """Write a run with its edit, whole or not at all; an older one of the same settings gives way."""
+        """Write a run with its edit, whole or not at all; an older one of the same settings gives way. One that was
+        made in another dtype, when these weren't told apart, goes to the trash."""
         from ..edits.edit import save
 
         place = self.folder(run.id)
+        if (place / RUN).is_file() and self.find(run.settings) is None:
+            self._workspace.discard(place)
         pinned = (place / PINNED).is_file()
         with self._workspace.atomic_folder(place) as folder:
             write_run(run, folder)
@@ -148,9 +151,10 @@ class Runs:
     def find(self, settings: Settings) -> Run | None:
         """The run with these settings without its rows, if it is kept and whole."""
         try:
-            return self.load(settings.id, rows=False)
+            run = self.load(settings.id, rows=False)
         except BadInput:
             return None
+        return run if run.environment.get("dtype", settings.dtype) == settings.dtype else None
 
     def pinned(self) -> set[str]:
         """The ids of the pinned runs."""
@@ -244,12 +248,13 @@ class Runs:
     # ------------------------------------------------------------------ sweeps
 
     @contextmanager
-    def sweeping(self, config: Config, model: str = "", fingerprint: str = "") -> Iterator[None]:
+    def sweeping(self, config: Config, model: str = "", fingerprint: str = "", dtype: str = "") -> Iterator[None]:
         """Within: it is written down that this sweep has begun, and with which model. However the block ends, it has
-        ended; only a process that dies leaves it behind, for `unfinished`."""
-        where = {"folder": os.path.abspath(config.folder), "model": model, "fingerprint": fingerprint}
-        content = json.dumps({"config": config.document(), **where}, sort_keys=True)
-        id = hashlib.sha256(content.encode()).hexdigest()[:16]
+        ended; only a process that dies leaves it behind, for `unfinished`. One that goes on stays the same one."""
+        where = {"folder": os.path.abspath(config.folder), "fingerprint": fingerprint, "dtype": dtype}
+        told = {"config": config.document(), **where}
+        id = config.begun or hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+        content = json.dumps({**told, "model": model}, sort_keys=True)
         place = self._workspace.runs_dir / SWEEPS / f"{id}.json"
         with ExitStack() as held:
             try:
@@ -271,8 +276,8 @@ class Runs:
                 with self._workspace.lock(f"sweep-{place.stem}", _not_waiting):
                     told = json.loads(place.read_text("utf-8"))
                     config = from_mapping(told["config"], methods, Path(told["folder"]))
-                    model = {name: str(told.get(name, "")) for name in ("model", "fingerprint")}
-                    found[place.stem] = replace(config, **model)
+                    model = {name: str(told.get(name, "")) for name in ("model", "fingerprint", "dtype")}
+                    found[place.stem] = replace(config, **model, begun=place.stem)
             except (_Taken, OSError, ValueError, KeyError, TypeError, BadInput):
                 continue
         return found

@@ -103,7 +103,9 @@ def make(
         job.progress("Waiting for another program that makes the same run")
 
     with store.lock(settings.id, waiting):
-        kept = None if again else store.find(settings)
+        older = store.find(settings)
+        kept = None if again else older
+        sweeps = tuple(dict.fromkeys(filter(None, (*(older.sweeps if older else ()), sweep))))
         if kept is not None and sweep and sweep not in kept.sweeps:
             kept = store.share(kept, sweep)
         if kept is not None and (kept.probes is not None or not probes):
@@ -139,7 +141,8 @@ def make(
             seconds=seconds,
             environment=hands.environment,
             probes=probed,
-            sweep=sweep,
+            sweep=sweeps[0] if sweeps else None,
+            also=sweeps[1:],
             name=name or label(settings),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             targets=tuple(request["target_new"] for request in edit.requests),

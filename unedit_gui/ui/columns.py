@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from unedit_gui.errors import BadInput
-from unedit_gui.ui.session import Pane, Session, Turn
+from unedit_gui.ui.session import Author, Pane, Session, Turn
 from unedit_gui.ui.words import translate as _
 from unedit_gui.workbench.shared import COLUMNS
 
@@ -53,16 +53,17 @@ def plan(lab: Lab, session: Session) -> list[tuple[Pane, tuple[Edit, ...]]]:
     return found
 
 
-def model_of(turn: Turn) -> str:
-    """The model that answered a turn; "" while none has."""
-    return turn.panes[0].by.model if turn.panes else ""
+def model_of(turn: Turn) -> tuple[str, ...]:
+    """The model that answered a turn, as (fingerprint, name), for two may be called alike; empty while none has."""
+    by = turn.panes[0].by if turn.panes else Author()
+    return (by.fingerprint, by.model) if by.model else ()
 
 
 def switched(turns: list[Turn], number: int) -> str:
     """The model that a turn was answered by, where that isn't the one of the turns before; else ""."""
     now = model_of(turns[number])
-    before = next(filter(None, map(model_of, reversed(turns[:number]))), "")
-    return now if now and before and now != before else ""
+    before = next(filter(None, map(model_of, reversed(turns[:number]))), ())
+    return now[1] if now and before and now[0] != before[0] else ""
 
 
 def history(turns: list[Turn], pane: Pane) -> list[dict[str, str]]:

@@ -144,11 +144,13 @@ class Lab:
 
     def author(self, edits: Sequence[Edit] = (), joint: str = ", ") -> Author:
         """Who replies now, where these edits are in the model."""
+        model = self.bench.model
         return Author(
             tuple(edit.id for edit in edits),
             joint.join(edit.name for edit in edits),
             ", ".join(edit.method_label for edit in edits),
-            self.bench.model.card.label if self.bench.model else "",
+            model.card.label if model else "",
+            model.fingerprint if model else "",
         )
 
     def enabled(self, session: Session) -> tuple[Edit, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from unedit_gui.errors import BadInput
@@ -48,7 +49,7 @@ def render(lab: Lab, session: Session) -> str:
         compared=COMPARED,
         groups=GROUPS,
         run=opened,
-        rows=list(enumerate(opened.rows[:MOST])) if opened else [],
+        rows=[(place, _whole(row)) for place, row in enumerate(opened.rows[:MOST])] if opened else [],
         most=MOST,
         tokens={place: told for (id, place), told in comparing.tokens.items() if id == comparing.opened},
         depth=depth,
@@ -66,6 +67,13 @@ def _found(lab: Lab, id: str) -> Run | None:
         return lab.bench.load_run(id)
     except BadInput:  # deleted in another window
         return None
+
+
+def _whole(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as the template needs it, whoever wrote it and whatever was left out."""
+    lacking = {"group": "", "part": None, "question": "", "answer": "", "protected": False}
+    said = {when: {"text": "", "rouge1": None, **row.get(when, {})} for when in ("before", "after")}
+    return {**lacking, **row, **said}
 
 
 def _settings(side: list[Run]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from unedit_gui.jobs import Job
 from unedit_gui.reports.conditions import model_name
 from unedit_gui.spreadsheet import csv_of
 from unedit_gui.ui.draw import draw, plural, seconds
+from unedit_gui.ui.frame import dtype_of
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session, whole
 from unedit_gui.ui.words import translate as _
@@ -132,7 +133,7 @@ def render(lab: Lab, session: Session) -> str:
         form={name: form(session, name) for name in FORM},
         name=session.form.get("sweep_name", ""),
         ticked={name: chosen(session, name) for name in ("sweep_methods", "sweep_targets")},
-        plan=_told_plan(lab, session, there) if methods else "",
+        plan=_told_plan(lab, session, kept) if methods else "",
         unfinished=lab.bench.unfinished_sweeps() if methods and not session.active("sweep") else {},
         busy=session.active("sweep") is not None,
         progress=_progress(session),
@@ -149,7 +150,7 @@ def render(lab: Lab, session: Session) -> str:
     )
 
 
-def _told_plan(lab: Lab, session: Session, kept: set[str]) -> str:
+def _told_plan(lab: Lab, session: Session, kept: Sequence[Run]) -> str:
     """How many runs the form makes, and how long they take, or what is wrong with it."""
     try:
         asked = lab.bench.config(config(session))
@@ -158,8 +159,11 @@ def _told_plan(lab: Lab, session: Session, kept: set[str]) -> str:
         return str(error)
     told, comparing = plural(count, "run"), session.comparing
     planned = comparing.planned if asked == comparing.asked else []
-    if planned and planned[0].fingerprint == lab.bench.model.fingerprint:  # the sweep that was just run, or broken off
-        new = sum(settings.id not in kept for settings in planned)
+    model = lab.bench.model
+    if planned and (planned[0].fingerprint, planned[0].dtype) == (model.fingerprint, dtype_of(model)):
+        # the sweep that was just run, or broken off
+        there = {run.id for run in kept if run.probes is not None or not asked.probes}
+        new = sum(settings.id not in there for settings in planned)
         if not new:
             return _("{runs}, all kept already.", runs=told)
         told = _("{runs} ({n} new)", runs=told, n=new)

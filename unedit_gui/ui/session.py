@@ -91,6 +91,7 @@ class Author:
     names: str = ""
     methods: str = ""
     model: str = ""
+    fingerprint: str = ""  # of its weights: two models may be called alike
 
 
 @dataclass

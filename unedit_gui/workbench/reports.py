@@ -96,8 +96,9 @@ class Reports(Sweeps):
         scores = self.evaluate((edit,), forget, retain, fresh=True, job=job)
         scored = time.monotonic()
         probed = self._probed_again(run, edit, job)
+        now = dict(model=model.name, fingerprint=model.fingerprint, dtype=dtype_of(model))
         again = Run(
-            dataclasses.replace(settings, model=model.name, fingerprint=model.fingerprint, dtype=dtype_of(model)),
+            dataclasses.replace(settings, hparams=dict(edit.manifest["hparams"]), **now),
             scores=scores.to_json(),
             rows=tuple(scores.details()),
             edit={"id": edit.id, "payload": edit.payload, "name": edit.name, "summary": edit.summary()},

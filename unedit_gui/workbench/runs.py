@@ -115,7 +115,12 @@ class Sweeps(Replies):
                 f"This sweep began with the model {config.model}, whose weights have the fingerprint "
                 f"{config.fingerprint}; load that model, then go on."
             )
-        with self._runs.sweeping(config, model.public_name, model.fingerprint):
+        if config.dtype not in ("", dtype_of(model)):
+            raise BadInput(
+                f"This sweep began with the model in {config.dtype}, and it is loaded in {dtype_of(model)}; load it in "
+                f"{config.dtype}, then go on."
+            )
+        with self._runs.sweeping(config, model.public_name, model.fingerprint, dtype_of(model)):
             planned = self.plan(config, job=job)
             if on_plan is not None:
                 on_plan(planned)
