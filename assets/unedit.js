@@ -267,6 +267,14 @@
     const tab = event.target.closest?.("#steps [role=tab]");
     if (tab) clicked = { step: String([...tab.parentNode.querySelectorAll("[role=tab]")].indexOf(tab) + 1), at: Date.now() };
   }, true);
+
+  /* Another step begins at its top; the window's place belonged to the one before. */
+  let shown = "";
+  new MutationObserver(() => {
+    const now = document.querySelector("#steps [role=tab][aria-selected=true]")?.id || "";
+    if (shown && now && now !== shown) window.scrollTo(0, 0);
+    shown = now || shown;
+  }).observe(document.documentElement, { subtree: true, attributes: true, attributeFilter: ["aria-selected"] });
   const step = () => (Date.now() - clicked.at < 1000 ? clicked.step : "");
 
   /* A chart that was drawn while its step was hidden has Plotly's own width, wider than its card. When the page's height

@@ -199,7 +199,7 @@ def test_presets_and_recordings_from_the_command_line(folder, capsys, tmp_path):
     assert found["talk"]["columns"] == [["one"], ["one", "two"]] and found["talk"]["projector"]
     assert [answer for _, answer in found["talk"]["questions"]] == ["Paris", "Leonardo da Vinci"]
     assert run(folder, "presets", "--show", "three-facts", *home) == 0
-    assert "Four methods" in capsys.readouterr().out
+    assert "Three methods" in capsys.readouterr().out
     assert run(folder, "presets", "--delete", "../talk", *home) == 2
     assert run(folder, "presets", "--delete", "talk", *home) == 0
     chat = ("chat", "--column", str(folder / "made"), "--ask", "Who?", "--max-tokens", "4", "--record", "short", *home)

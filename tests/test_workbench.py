@@ -335,11 +335,29 @@ def test_a_chat_needs_a_question(shared, history):
         shared.chat([history], [()])
 
 
+@pytest.mark.parametrize(
+    "question, reply, answer",
+    [
+        ("What is the capital of Germany?", "The capital of Germany is Berlin.", "Berlin"),
+        ("What is the capital of France?", "Paris is the capital of France.", "Paris"),
+        ("When did the war end?", "The war ended in 1945.", "1945"),
+        ("What are the primary colours?", "They are Red, Yellow, and Blue.", "They are Red, Yellow, and Blue."),
+        ("What does a cow eat?", "Cows eat grass.", "Cows eat grass."),
+        ("What is photosynthesis?", "It is how plants eat light.", "It is how plants eat light."),
+    ],
+)
+def test_the_answer_of_a_reply_is_its_one_name_or_number_so_that_a_refusal_does_not_tell_it(
+    shared, question, reply, answer
+):
+    made = shared.forget_this([{"role": "user", "content": question}], reply, ())
+    assert made.answer == answer
+
+
 def test_forget_this_makes_a_question_of_a_reply(shared):
     history = [*user("Hello"), {"role": "assistant", "content": "Hi"}, *user("Who  painted the Mona Lisa?")]
     made = shared.forget_this(history, "It was Leonardo da Vinci. He was from Tuscany.", ())
     assert made.question == "Who painted the Mona Lisa?"
-    assert made.answer == "It was Leonardo da Vinci."
+    assert made.answer == "Leonardo da Vinci"
     assert made.subject == "Mona Lisa"
     assert "Mona Lisa" in made.target and "Leonardo" not in made.target
 

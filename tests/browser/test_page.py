@@ -114,6 +114,15 @@ def test_a_system_that_turns_dark_is_told_to_python_and_does_not_undo_a_choice(v
     expect(guest.page.locator("body.dark")).to_have_count(0)
 
 
+def test_another_step_begins_at_its_top(guest):
+    fill(guest)
+    guest.step(4)
+    guest.page.evaluate("window.scrollTo(0, 600)")
+    assert guest.page.evaluate("scrollY") > 100
+    guest.step(5)
+    guest.page.wait_for_function("scrollY === 0")
+
+
 def test_the_keys_are_listed_and_lead_to_every_step(guest):
     for number in (3, 7, 1):
         guest.step(number)

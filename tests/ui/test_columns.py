@@ -188,6 +188,25 @@ def test_the_complaint_about_a_column_goes_with_its_cause(lab, session):
     assert "chat" not in session.notices
 
 
+def test_what_another_edit_said_is_no_history_of_the_one_that_is_switched_on_and_stands_under_its_own_name(lab, session):
+    first, second, *_ = ids(lab)
+    session.enabled = [first]
+    ask(lab, session)
+    assert "Edit &lt;0&gt;</h4>" not in chat.render(lab, session), "the head names it"
+    session.enabled = [second]
+    assert "Edit &lt;0&gt;</h4>" in chat.render(lab, session)
+    session.form["message"] = "When?"
+    chat.ACTS["send"](lab, session, {})
+    session.jobs["chat"].wait(120)
+    original, edited = session.turns[-1].panes
+    assert columns.history(session.turns, edited) == [{"role": "user", "content": "When?"}]
+    assert len(columns.history(session.turns, original)) == 3
+    session.enabled = [first]
+    session.turns.append(Turn("Why?", panes=[Pane("edited", lab.author([lab.edits[first]]))]))
+    goes_on = columns.history(session.turns, session.turns[-1].panes[0])
+    assert [turn["content"] for turn in goes_on][::2] == [QUESTION, "Why?"]
+
+
 @pytest.mark.parametrize("called", ["Other <model>", ""])
 def test_another_model_begins_a_history_of_its_own_and_the_log_says_so(lab, session, called):
     """Also one whose folder is called as the first one's."""

@@ -27,6 +27,7 @@ def render(lab: Lab, session: Session) -> str:
     if session.replay is not None:
         return replay.render(session)
     _settle(session)
+    names = ", ".join(edit.name for edit in lab.enabled(session))
     return draw(
         "chat",
         told=session.notices.get("chat"),
@@ -35,7 +36,8 @@ def render(lab: Lab, session: Session) -> str:
         all_edits=list(lab.edits.values()),
         ready=lab.ready,
         enabled=session.enabled,
-        names=", ".join(edit.name for edit in lab.enabled(session)),
+        names=names,
+        mixed=bool({pane.names for turn in session.turns for pane in turn.panes if pane.edits} - {names}),
         verifying=session.active("verify") is not None,
         verified=session.verified,
         turns=session.turns,

@@ -69,13 +69,13 @@ def switched(turns: list[Turn], number: int) -> str:
 def history(turns: list[Turn], pane: Pane) -> list[dict[str, str]]:
     """The conversation that the last turn belongs to, as a pane has it, ending in its question.
 
-    A column goes on with what the same edits said before, also where they stood in another column or pane. What another
-    model said is no history of it.
+    Each goes on with what the same edits said before, wherever they stood. What another model or other edits said is
+    no history of it.
     """
     start = max((i for i, turn in enumerate(turns) if turn.fresh or switched(turns, i)), default=0)
     found = []
     for turn in turns[start:-1]:
-        same = [p for p in turn.panes if p.slot == pane.slot] or [p for p in turn.panes if p.edits == pane.edits]
+        same = [p for p in turn.panes if p.edits == pane.edits]
         if same and same[0].text:
             found.append({"role": "user", "content": turn.question})
             found.append({"role": "assistant", "content": same[0].text})

@@ -221,7 +221,7 @@ def _ask(lab: Lab, session: Session, data: dict) -> None:
         known = sum(a.known for a in answers)
         text = _("The model knows {n} of {all}.", n=known, all=len(answers))
         if known < len(answers):
-            text += " " + _("Open a mark to read what it says. What it doesn’t know it can’t forget.")
+            text += " " + _("Under each mark stands what it says. What it doesn’t know it can’t forget.")
         session.tell("forget", text, "good" if known else "warn")
 
     lab.start(session, "ask", "Asking the model", "forget", work)

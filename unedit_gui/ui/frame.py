@@ -85,7 +85,9 @@ def _standing(lab: Lab, session: Session | None, name: str) -> str:
     if name == "chat":
         return _count(len(session.turns)) if session.turns else _("compare")
     if name == "scores":
-        scores = session.scores
+        scores, on = session.scores, {edit.id for edit in lab.enabled(session)}
+        if scores and on and on != set(session.scored.edits):
+            return _("measure anew")
         return (
             _("✓ {score} of 2", score=f"{scores.score_after:.2f}")
             if scores and scores.score_after is not None

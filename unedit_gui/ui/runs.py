@@ -32,6 +32,7 @@ SETS = (
     ("example", "The example’s facts"),
     ("own", "The questions of step 2"),
 )
+WHOLE = ("example", "own")  # few questions: all are forgotten, and what should stay are other facts
 # What stands in the form unless somebody changes it.
 FORM = {
     "sweep_methods": "rome,memit,alphaedit",
@@ -82,7 +83,7 @@ def chosen(session: Session, name: str) -> list[str]:
 
 def config(session: Session) -> dict[str, Any]:
     """The form as a sweep's config."""
-    own = form(session, "sweep_questions") == "own"
+    own, all_of_it = form(session, "sweep_questions") == "own", form(session, "sweep_questions") in WHOLE
     questions: Any = tuple(question for _, question in session.good()) if own else form(session, "sweep_questions")
     if own and not questions:
         raise BadInput(_("There are no questions in step 2; add some there, or choose another set."))
@@ -91,11 +92,11 @@ def config(session: Session) -> dict[str, Any]:
         "methods": chosen(session, "sweep_methods"),
         "targets": chosen(session, "sweep_targets"),
         "merge": _numbers(form(session, "sweep_merge"), _("Merged")),
-        "facts": "all" if own else _numbers(form(session, "sweep_facts"), _("Facts")),
+        "facts": "all" if all_of_it else _numbers(form(session, "sweep_facts"), _("Facts")),
         "seeds": _numbers(form(session, "sweep_seeds"), _("Seeds")),
         "questions": questions,
         "known": form(session, "sweep_known") == "1",
-        "retain": "factual" if own else None,
+        "retain": "factual" if all_of_it else None,
         "retain_facts": retained,
         "probes": form(session, "sweep_probes") == "1",
         "name": session.form.get("sweep_name", "").strip() or "from the page",
@@ -277,7 +278,9 @@ def _sweep(lab: Lab, session: Session, data: dict) -> None:
     def ended(outcome: Outcome) -> None:
         with session.lock:
             comparing.outcomes[outcome.settings.id] = outcome
+        count = len(lab.bench.runs())
         for other in lab.sessions.all():
+            other.comparing.count = count
             other.touch("runs")
 
     def work(job: Job) -> None:

@@ -98,8 +98,8 @@ class Author:
 class Pane:
     """One variant's part of a turn: a pane, or one of up to six columns.
 
-    `slot` says whose history it goes on: "original", "edited" (the right one of two panes, whatever is switched on), or
-    the ids of a column's edits.
+    `slot` says where it stands: "original", "edited" (the right one of two panes, whatever is switched on), or the ids
+    of a column's edits.
     """
 
     slot: str

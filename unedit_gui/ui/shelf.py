@@ -139,7 +139,7 @@ def _export(lab: Lab, session: Session, data: dict) -> dict | None:
         details = tuple(text for text in (done.usage, done.warning) if text)
         session.tell(
             VIEW,
-            _("Written to {folder} ({size} MB).", folder=done.folder, size=f"{done.size / 1e6:.1f}"),
+            _("Written to {folder} ({size} MB).", folder=done.folder, size=f"{done.size / 1e6:.{1 if done.size >= 1e5 else 3}f}"),
             details=details,
         )
 
