@@ -188,7 +188,7 @@ def test_the_complaint_about_a_column_goes_with_its_cause(lab, session):
     assert "chat" not in session.notices
 
 
-def test_what_another_edit_said_is_no_history_of_the_one_that_is_switched_on_and_stands_under_its_own_name(lab, session):
+def test_what_another_edit_said_stands_under_its_name_and_is_no_history_of_this_one(lab, session):
     first, second, *_ = ids(lab)
     session.enabled = [first]
     ask(lab, session)

@@ -137,9 +137,10 @@ def _export(lab: Lab, session: Session, data: dict) -> dict | None:
     def work(job: Job) -> None:
         done = lab.bench.export(on, form, job=job)
         details = tuple(text for text in (done.usage, done.warning) if text)
+        size = f"{done.size / 1e6:.{1 if done.size >= 1e5 else 3}f}"
         session.tell(
             VIEW,
-            _("Written to {folder} ({size} MB).", folder=done.folder, size=f"{done.size / 1e6:.{1 if done.size >= 1e5 else 3}f}"),
+            _("Written to {folder} ({size} MB).", folder=done.folder, size=size),
             details=details,
         )
 
