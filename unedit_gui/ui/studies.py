@@ -171,7 +171,11 @@ def _invite(lab: Lab, session: Session, data: dict) -> dict:
     codes.invitations([], url)  # before codes are made that nobody would learn
     rows = codes.invitations(study.invite(count), url)
     links = plural(len(rows), "link")
-    text = _("{links} saved as invitations.csv, with codes that are kept nowhere else.", links=links)
+    text = _(
+        "{links} saved as invitations.csv, with codes that are kept nowhere else. They lead to {address}, where the pages have to be served.",  # noqa: E501
+        links=links,
+        address=url,
+    )
     session.tell("studies", text)
     _changed(lab)
     return {"name": "invitations.csv", "type": "text/csv;charset=utf-8", "text": codes.invitations_csv(rows)}
