@@ -82,11 +82,12 @@ def _run(lab: Lab, session: Session, job: Job) -> None:
     for place, (text, answer) in enumerate(asks):
         job.progress("Asking both", place, len(asks))
         converse(lab, session, Turn(text, fresh=True, answer=answer), job)
+    with session.lock:
+        session.form["retain"] = "example retain"
     show("scores")
     scores = bench.evaluate((edit,), forget, retain, job=job)
     with session.lock:
         session.scores, session.scored = scores, lab.author([edit])
-        session.form["retain"] = "example retain"
         session.plotted += 1
     show("study")
     session.tell(
