@@ -126,6 +126,17 @@ def test_what_is_kept_in_float32_or_without_probes_is_not_called_kept_where_othe
         swept.comparing.asked = asked
 
 
+def test_a_sweep_of_the_example_takes_as_many_facts_as_it_has_and_keeps_others(tmp_path):
+    lab, session = Lab(tmp_path), Session("3" * 32)
+    runs.field(lab, session, {"field": "sweep_questions", "value": "example"})
+    runs.field(lab, session, {"field": "sweep_facts", "value": "1, 5, 10"})
+    asked = lab.bench.config(runs.config(session))
+    assert (asked.facts, asked.retain) == ((1, 3), "factual")
+    forget, retain, _ = lab.bench._draw(dataclasses.replace(asked, known=False), 0, 3, Job("plan"))
+    asked_of = {q["question"] for q in forget}
+    assert len(forget) == 3 and len(retain) == 20 and not asked_of & {q["question"] for q in retain}
+
+
 def test_the_table_names_a_model_without_its_path(tmp_path):
     lab, session = Lab(tmp_path), Session("3" * 32)
     for path, seed in (("/home/me/tiny", 0), ("/home/me/other", 1)):

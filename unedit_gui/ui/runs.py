@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from unedit_gui.errors import BadInput
+from unedit_gui.forget import bundled
 from unedit_gui.jobs import Job
 from unedit_gui.reports.conditions import model_name
 from unedit_gui.spreadsheet import csv_of
@@ -32,7 +33,6 @@ SETS = (
     ("example", "The example’s facts"),
     ("own", "The questions of step 2"),
 )
-WHOLE = ("example", "own")  # few questions: all are forgotten, and what should stay are other facts
 # What stands in the form unless somebody changes it.
 FORM = {
     "sweep_methods": "rome,memit,alphaedit",
@@ -83,20 +83,23 @@ def chosen(session: Session, name: str) -> list[str]:
 
 def config(session: Session) -> dict[str, Any]:
     """The form as a sweep's config."""
-    own, all_of_it = form(session, "sweep_questions") == "own", form(session, "sweep_questions") in WHOLE
+    own, example = (form(session, "sweep_questions") == name for name in ("own", "example"))
     questions: Any = tuple(question for _, question in session.good()) if own else form(session, "sweep_questions")
     if own and not questions:
         raise BadInput(_("There are no questions in step 2; add some there, or choose another set."))
+    facts = [] if own else _numbers(form(session, "sweep_facts"), _("Facts"))
+    if example:  # it has no more, and none that could stay
+        facts = list(dict.fromkeys(min(number, len(bundled.example()[0])) for number in facts))
     (retained,) = _numbers(form(session, "sweep_retain"), _("How many facts should stay"))
     return {
         "methods": chosen(session, "sweep_methods"),
         "targets": chosen(session, "sweep_targets"),
         "merge": _numbers(form(session, "sweep_merge"), _("Merged")),
-        "facts": "all" if all_of_it else _numbers(form(session, "sweep_facts"), _("Facts")),
+        "facts": "all" if own else facts,
         "seeds": _numbers(form(session, "sweep_seeds"), _("Seeds")),
         "questions": questions,
         "known": form(session, "sweep_known") == "1",
-        "retain": "factual" if all_of_it else None,
+        "retain": "factual" if own or example else None,
         "retain_facts": retained,
         "probes": form(session, "sweep_probes") == "1",
         "name": session.form.get("sweep_name", "").strip() or "from the page",
