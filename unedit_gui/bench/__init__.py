@@ -89,7 +89,7 @@ class _Trial:
     def __init__(self, bench: Workbench, home: str, job: Job, tell: Callable[[Row], None] | None) -> None:
         model = bench.model
         self.user, self.home, self.job = bench, home, job
-        self.how = {"device": str(model.device), "dtype": str(model.dtype).removeprefix("torch.")}
+        self.how = {"device": str(model.device), "dtype": model.dtype_name}
         self.rows = Rows(model.device.type == "cuda", tell)
         self.bench = Workbench(home)
         self.bench.model = model

@@ -292,7 +292,7 @@ def finished(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.monotonic() - started, 2),
         "versions": {package: version(package) for package in ("torch", "transformers")},
-        "dtype": str(model.dtype).removeprefix("torch."),
+        "dtype": model.dtype_name,
     }
     if touched:
         about["share"] = touched / sum(p.numel() for p in model.hf.parameters())

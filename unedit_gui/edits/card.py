@@ -32,7 +32,7 @@ def warning(model) -> str:
             "checkpoint."
         )
     if str(model.dtype) != "torch.float32":
-        kind = str(model.dtype).removeprefix("torch.")
+        kind = model.dtype_name
         return f"The model was loaded in {kind}: merged weights are rounded to it, and small changes with them."
     return ""
 

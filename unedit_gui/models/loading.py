@@ -47,6 +47,11 @@ class LoadedModel:
         return self.card.label if self.card.source in ("folder", "gguf") else self.card.name
 
     @property
+    def dtype_name(self) -> str:
+        """What its weights are held in, as `--dtype` takes it."""
+        return str(self.dtype).removeprefix("torch.")
+
+    @property
     def device(self) -> torch.device:
         return device_of(self.hf)
 

@@ -22,14 +22,9 @@ def environment(model: LoadedModel) -> dict[str, Any]:
         "versions": {"unedit": __version__, **packages, "python": platform.python_version()},
         "threads": torch.get_num_threads(),
         "device": model.device.type,
-        "dtype": dtype_of(model),
+        "dtype": model.dtype_name,
         "processor": _processor(),
     }
-
-
-def dtype_of(model: LoadedModel) -> str:
-    """The name of a model's dtype, as `--dtype` takes it."""
-    return str(model.dtype).removeprefix("torch.")
 
 
 def _processor() -> str:

@@ -44,14 +44,9 @@ def top(lab: Lab, session: Session) -> str:
         loading=lab.busy_loading,
         failed=bool(lab.load_error),
         model=model,
-        dtype=dtype_of(model),
+        dtype=model.dtype_name if model else "",
         languages=[(code, name) for code, name in LANGUAGES.items() if code != session.language],
     )
-
-
-def dtype_of(model) -> str:
-    """The number format of a loaded model's weights, as users know it."""
-    return "" if model is None else str(model.dtype).removeprefix("torch.")
 
 
 def label(lab: Lab, session: Session | None, name: str) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 from unedit_gui.errors import BadInput, UneditError
 from unedit_gui.ui import shelf
 from unedit_gui.ui.draw import draw
-from unedit_gui.ui.frame import dtype_of
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
 from unedit_gui.ui.words import translate as _
@@ -45,7 +44,7 @@ def render(lab: Lab, session: Session) -> str:
         error=lab.load_error,
         model=lab.bench.model,
         label=_label(lab.bench.model.card) if lab.bench.model else "",
-        dtype=dtype_of(lab.bench.model),
+        dtype=lab.bench.model.dtype_name if lab.bench.model else "",
         loading=lab.loading.snapshot() if lab.busy_loading else None,
         choices=[*((card.name, _line(card)) for card in cards), (OWN, _("Another: a hub name or a local folder…"))],
         chosen=chosen,

@@ -11,7 +11,6 @@ from unedit_gui.jobs import Job
 from unedit_gui.reports.conditions import model_name
 from unedit_gui.spreadsheet import csv_of
 from unedit_gui.ui.draw import draw, plural, seconds
-from unedit_gui.ui.frame import dtype_of
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session, whole
 from unedit_gui.ui.words import translate as _
@@ -164,7 +163,7 @@ def _told_plan(lab: Lab, session: Session, kept: Sequence[Run]) -> str:
     told, comparing = plural(count, "run"), session.comparing
     planned = comparing.planned if asked == comparing.asked else []
     model = lab.bench.model
-    if planned and (planned[0].fingerprint, planned[0].dtype) == (model.fingerprint, dtype_of(model)):
+    if planned and (planned[0].fingerprint, planned[0].dtype) == (model.fingerprint, model.dtype_name):
         # the sweep that was just run, or broken off
         there = {run.id for run in kept if run.probes is not None or not asked.probes}
         new = sum(settings.id not in there for settings in planned)

@@ -77,7 +77,7 @@ class Reports(Sweeps):
         was taught; with `write_targets` they are written anew as well. A run that was probed is probed again. Nothing
         is kept.
         """
-        from ..runs.environment import dtype_of, environment
+        from ..runs.environment import environment
         from ..runs.repeat import compared
 
         model, settings = self._loaded(), run.settings
@@ -96,7 +96,7 @@ class Reports(Sweeps):
         scores = self.evaluate((edit,), forget, retain, fresh=True, job=job)
         scored = time.monotonic()
         probed = self._probed_again(run, edit, job)
-        now = dict(model=model.name, fingerprint=model.fingerprint, dtype=dtype_of(model))
+        now = dict(model=model.name, fingerprint=model.fingerprint, dtype=model.dtype_name)
         again = Run(
             dataclasses.replace(settings, hparams=dict(edit.manifest["hparams"]), **now),
             scores=scores.to_json(),

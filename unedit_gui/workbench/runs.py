@@ -17,7 +17,6 @@ from ..forget.questions import Question, read_file
 from ..jobs import Job
 from ..runs import Config, Failure, Run, Runs, Settings, read_config
 from ..runs.config import from_mapping
-from ..runs.environment import dtype_of
 from .replies import Replies
 
 if TYPE_CHECKING:
@@ -115,12 +114,12 @@ class Sweeps(Replies):
                 f"This sweep began with the model {config.model}, whose weights have the fingerprint "
                 f"{config.fingerprint}; load that model, then go on."
             )
-        if config.dtype not in ("", dtype_of(model)):
+        if config.dtype not in ("", model.dtype_name):
             raise BadInput(
-                f"This sweep began with the model in {config.dtype}, and it is loaded in {dtype_of(model)}; load it in "
-                f"{config.dtype}, then go on."
+                f"This sweep began with the model in {config.dtype}, and it is loaded in {model.dtype_name}; load it "
+                f"in {config.dtype}, then go on."
             )
-        with self._runs.sweeping(config, model.public_name, model.fingerprint, dtype_of(model)):
+        with self._runs.sweeping(config, model.public_name, model.fingerprint, model.dtype_name):
             planned = self.plan(config, job=job)
             if on_plan is not None:
                 on_plan(planned)
@@ -149,7 +148,7 @@ class Sweeps(Replies):
         if self.model is None:
             return config.count, None
         size = len(self._source(config.questions, config.folder))
-        model = dict(model=self.model.name, fingerprint=self.model.fingerprint, dtype=dtype_of(self.model))
+        model = dict(model=self.model.name, fingerprint=self.model.fingerprint, dtype=self.model.dtype_name)
         planned = plan(
             config, lambda seed, facts: (({},) * (facts or size), (), ()), lambda **more: Settings(**model, **more)
         )
@@ -224,7 +223,7 @@ class Sweeps(Replies):
         whole = dataclasses.asdict(self.hparams(method, hparams))
         if targets != "given":  # what stands in the column then decides nothing
             forget = tuple({**q, "target": None} for q in forget)
-        where = dict(model=model.name, fingerprint=model.fingerprint, dtype=dtype_of(model))
+        where = dict(model=model.name, fingerprint=model.fingerprint, dtype=model.dtype_name)
         settings = json.loads(json.dumps(whole))
         return Settings(**where, method=method, targets=targets, hparams=settings, forget=forget, **more)
 

@@ -81,7 +81,7 @@ class Shared:
 
     def _check_base(self, edit: Edit) -> None:
         if not self._fits(edit):
-            made_in, loaded_in = edit.about.get("dtype"), str(self.model.dtype).removeprefix("torch.")
+            made_in, loaded_in = edit.about.get("dtype"), self.model.dtype_name
             told = f"The edit {edit.name!r} was made for another model than the one loaded"
             if made_in != loaded_in and "float16" in (made_in, loaded_in):
                 raise BadInput(f"{told}, or for the same in another dtype: float16 counts as a model of its own.")
