@@ -1,4 +1,4 @@
-"""Which facts an edited model still answers."""
+"""Which questions an edited model refuses now, and which other facts it still answers."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import torch
 
 from unedit_gui.edits.edit import Edit
 from unedit_gui.errors import BadInput
-from unedit_gui.evaluation.held import AT_ONCE, still_held
+from unedit_gui.evaluation.held import AT_ONCE, now_refused, state_of, still_held
 from unedit_gui.evaluation.metrics import rouge1_recall
 from unedit_gui.forget.questions import Question
 from unedit_gui.jobs import Job
@@ -61,3 +61,27 @@ def test_what_is_known_so_far_is_told_batch_by_batch(tiny, edit):
 def test_no_facts_is_bad_input(tiny, edit):
     with pytest.raises(BadInput, match="no facts"):
         still_held(tiny, (edit,), [], max_new_tokens=2, job=Job("hold"))
+
+
+def test_a_reply_refuses_tells_or_does_neither():
+    painter = Question("Who painted Guernica?", "Pablo Picasso")
+    said = {
+        "I don't know who painted Guernica.": "refused",
+        "I'm not sure, but it may be Picasso.": "told",
+        "Guernica was painted by Pablo Picasso.": "told",
+        "I'm sorry, I'm sorry, I'm sorry, I'm sorry, I'm sorry,": "neither",
+        "": "neither",
+    }
+    assert {reply: state_of(painter, reply) for reply in said} == said
+
+
+def test_what_is_forgotten_is_asked_of_the_edited_model_batch_by_batch(tiny, edit):
+    facts = [replace(fact, question=f"{fact.question} {i}") for i in range(6) for fact in facts_of(tiny)]
+    seen = []
+    found = now_refused(
+        tiny, (edit,), facts, max_new_tokens=2, job=Job("hold"), on_found=lambda some: seen.append(len(some))
+    )
+    held = still_held(tiny, (edit,), facts, max_new_tokens=2, job=Job("hold"))
+    assert seen == [AT_ONCE, len(facts)] and [f.after for f in found] == [h.after for h in held]
+    with pytest.raises(BadInput, match="no questions"):
+        now_refused(tiny, (edit,), [], max_new_tokens=2, job=Job("hold"))

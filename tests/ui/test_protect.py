@@ -1,4 +1,4 @@
-"""Facts that must stay, in step 4: their table, and the chips after an edit, without a browser."""
+"""Facts that must stay, in step 4: their table, without a browser."""
 
 import base64
 
@@ -78,31 +78,6 @@ def test_rows_are_removed_and_come_back(lab, session):
     assert session.protect == []
     session.undos["protect"]()
     assert [row.answer for row in session.protect] == ["Rome", "Jane Austen"]
-
-
-def test_after_an_edit_every_fact_has_its_chip_which_asks_it_in_the_chat(lab, session):
-    add(lab, session, LINES)
-    session.form["method"] = "ike"
-    session.overrides["ike"] = {"contexts": "1"}
-    edit.ACTS["edit"](lab, session, {})
-    session.jobs["edit"].wait(120)
-    session.jobs["hold"].wait(120)
-    assert [h.state for h in session.held] == ["unknown", "unknown"]  # a random model knows nothing
-    assert lab.edits[session.made].manifest["protect"] == [row.question for row in session.protect]
-    drawn = edit.render(lab, session)
-    assert drawn.count('data-act="protect-ask"') == 2 and "the original didn’t answer it either" in drawn
-    edit.ACTS["protect-ask"](lab, session, {"text": "What is the capital of Italy?", "answer": "Rome"})
-    session.jobs["chat"].wait(120)
-    assert session.turns[-1].question == "What is the capital of Italy?" and session.goto[1] == 5
-
-
-def test_what_must_stay_is_not_asked_while_an_edit_is_made_which_asks_it_itself(lab, session):
-    add(lab, session, LINES)
-    edit.ACTS["edit"](lab, session, {})
-    with pytest.raises(BadInput, match="An edit is being made"):
-        edit.ACTS["protect-again"](lab, session, {})
-    session.jobs["edit"].wait(120)
-    assert session.jobs["edit"].state == "done"
 
 
 def test_a_fact_removed_with_a_double_click_can_be_brought_back(lab, session):

@@ -13,6 +13,7 @@ from unedit_gui.evaluation.probes import chosen
 from unedit_gui.models.catalogue import PRESETS
 from unedit_gui.study.schema import STATES
 from unedit_gui.ui import (
+    after,
     chat,
     columns,
     curve,
@@ -22,7 +23,6 @@ from unedit_gui.ui import (
     frame,
     model,
     probes,
-    protect,
     run,
     runs,
     scores,
@@ -70,7 +70,8 @@ def wanted() -> set[str]:
     found |= {text for pair in runs.FACETS.values() for text in pair}
     found |= {text for probe in chosen(None) for text in (probe.label, probe.asks, probe.scored)}
     found |= {card.note for card in PRESETS if card.note}
-    maps = (frame.NAMES, duel.WORDS, forget.SETS, scores.GROUPS, probes.KINDS, protect.HINTS)
+    found |= {hint for *_, hint in after.MARKS.values()}
+    maps = (frame.NAMES, duel.WORDS, forget.SETS, scores.GROUPS, probes.KINDS)
     found |= {text for one in maps for text in one.values()}
     return found | {*probes.TONES, *STATES, *(name for name, _ in model.PLAN)}
 

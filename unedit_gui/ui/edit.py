@@ -6,7 +6,7 @@ import dataclasses
 
 from unedit_gui.errors import BadInput
 from unedit_gui.jobs import Job
-from unedit_gui.ui import curve, protect, shelf, targets
+from unedit_gui.ui import after, curve, protect, shelf, targets
 from unedit_gui.ui.draw import draw
 from unedit_gui.ui.files import upload_bytes
 from unedit_gui.ui.lab import Lab
@@ -59,6 +59,7 @@ def render(lab: Lab, session: Session) -> str:
         asking=session.active("ask") is not None,
         form=session.form,
         **protect.values(lab, session),
+        **after.values(lab, session),
     )
 
 
@@ -201,7 +202,7 @@ def _edit(lab: Lab, session: Session, data: dict) -> None:
         session.verified = lab.bench.verify_original(job=job)  # the last place where Stop leaves nothing behind
         lab.keep(session, edit)
         session.form["edit_name"] = ""
-        protect.look_after(lab, session, lab.bench.stack(edit), facts)
+        after.look(lab, session, lab.bench.stack(edit), after.forgotten_by([edit]), facts)
 
     label = lab.bench.methods()[chosen].label
     lab.start(
@@ -231,6 +232,7 @@ ACTS = {
     "defaults": _defaults,
     "advanced": _advanced,
     **protect.ACTS,
+    **after.ACTS,
     **shelf.ACTS,
     "delete-edit": shelf.delete_here,
 }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from unedit_gui.errors import BadInput, UneditError, is_out_of_memory
 from unedit_gui.jobs import Job, Stopped, Worker
-from unedit_gui.ui.session import Author, Session, Sessions
+from unedit_gui.ui.session import After, Author, Session, Sessions
 from unedit_gui.ui.words import speaking
 from unedit_gui.ui.words import translate as _
 from unedit_gui.workbench import Answer, Workbench
@@ -110,7 +110,7 @@ class Lab:
                     session.enabled = [i for i in session.enabled if i in self.edits]
                     session.verified, session.scores, session.scored = None, None, Author()
                     session.plotted += 1
-                    session.held = []
+                    session.after = After()
                     for row in session.rows:
                         row.known, row.reply = None, ""
 

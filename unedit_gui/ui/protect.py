@@ -1,38 +1,25 @@
-"""Facts that must stay: their table in step 4, and the chips that tell after an edit which are still answered."""
+"""Facts that must stay: their table in step 4. What became of them is told by after.py."""
 
 from __future__ import annotations
 
 import dataclasses
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from unedit_gui.errors import BadInput
 from unedit_gui.forget.questions import Question, Reading, read_file, read_lines, read_table, same_question
 from unedit_gui.jobs import Job
-from unedit_gui.ui import chat
 from unedit_gui.ui.beside import told_in
-from unedit_gui.ui.draw import plural, shorten
+from unedit_gui.ui.draw import plural
 from unedit_gui.ui.files import upload_bytes
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Row, Session
 from unedit_gui.ui.words import translate as _
 
-if TYPE_CHECKING:
-    from unedit_gui.edits.edit import Edit
-    from unedit_gui.evaluation.held import Held
-
 PLACE = "protect"  # where the table's own news are told
 FILLED = 10
 EXAMPLE = "What is the capital of Italy? | Rome"
-CHIPS = {"held": ("✓", "good"), "lost": ("✗", "bad"), "unknown": ("?", ""), "asking": ("…", "")}
-HINTS = {
-    "held": "still answered",
-    "lost": "no longer answered",
-    "unknown": "the original didn’t answer it either",
-    "asking": "being asked",
-}
-
 
 told_here = told_in(PLACE, "edit")
 
@@ -43,24 +30,8 @@ def values(lab: Lab, session: Session) -> dict[str, Any]:
     return {
         "facts": [(row, problems.get(row.id, "")) for row in session.protect],
         "example": EXAMPLE,
-        "held": _chips(session),
-        "lost": sum(h.state == "lost" for h in session.held),
-        "kept": sum(h.state == "held" for h in session.held),
-        "unknown": sum(h.state == "unknown" for h in session.held),
-        "checking": bool(session.asking),
         "protect_told": session.notices.get(PLACE),
     }
-
-
-def _chips(session: Session) -> list[dict[str, str]]:
-    told = [(h.question, h.state, h.after) for h in session.held]
-    told += [(q, "asking", "") for q in session.asking[len(told) :]]
-    found = []
-    for question, state, reply in told:
-        sign, tone = CHIPS[state]
-        title = f"{question.question} – {_(HINTS[state])}" + (f": {shorten(reply, 160)}" if reply else "")
-        found.append({"text": question.question, "answer": question.answer, "sign": sign, "tone": tone, "title": title})
-    return found
 
 
 def _problems(session: Session) -> dict[int, str]:
@@ -81,52 +52,6 @@ def protected(session: Session) -> list[Question]:
         if row.id in problems:
             raise BadInput(_("Facts that must stay, row {n}: {problem}.", n=number, problem=problems[row.id]))
     return list(read_table([row.cells() for row in session.protect]).questions)
-
-
-# ------------------------------------------------------------------- after an edit
-
-
-def look_after(lab: Lab, session: Session, edits: tuple[Edit, ...], facts: list[Question]) -> None:
-    """Ask what must stay, in a job of its own: to stop it takes nothing back of the edit. The chips take their colours
-    batch by batch."""
-
-    def tell(held: list[Held]) -> None:
-        with session.lock:
-            session.held = held
-            session.touch("edit")
-
-    def work(job: Job) -> None:
-        try:
-            lab.bench.still_held(edits, facts, on_held=tell, job=job)
-        finally:
-            with session.lock:
-                session.asking = []
-                session.touch("edit")
-
-    with session.lock:
-        session.held, session.asking = [], []
-        if facts:
-            lab.start(session, "hold", "Asking what must stay", "edit", work, stopped="The edit stays as it is.")
-            session.asking = list(facts)
-        session.touch("edit")
-
-
-def _again(lab: Lab, session: Session, data: dict) -> None:
-    """Ask them again, of the edits that are switched on now."""
-    if blocked := lab.blocked(session):
-        raise BadInput(blocked)
-    if session.active("edit"):  # which asks them itself at its end
-        raise BadInput(_("An edit is being made; they are asked again once it is there."))
-    facts, edits = protected(session), lab.enabled(session)
-    if not facts or not edits:
-        raise BadInput(_("Switch an edit on, and name facts that must stay, first."))
-    look_after(lab, session, edits, facts)
-
-
-def _ask(lab: Lab, session: Session, data: dict) -> None:
-    """A chip was pressed: ask it in the chat, and go there."""
-    chat.ACTS["chip"](lab, session, data)
-    session.go(5)
 
 
 # ------------------------------------------------------------------------ the table
@@ -234,6 +159,4 @@ ACTS = {
     "protect-known": told_here(_known),
     "protect-remove": _remove,
     "protect-clear": _clear,
-    "protect-again": _again,
-    "protect-ask": _ask,
 }

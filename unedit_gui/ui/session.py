@@ -19,7 +19,7 @@ from unedit_gui.forget.targets import Target, judge
 from unedit_gui.ui.draw import Notice
 
 if TYPE_CHECKING:
-    from unedit_gui.evaluation.held import Held
+    from unedit_gui.evaluation.held import Forgotten, Held
     from unedit_gui.evaluation.suite import Scores
     from unedit_gui.jobs import Job
     from unedit_gui.runs import Config, Settings
@@ -133,6 +133,19 @@ class Turn:
 
 
 @dataclass
+class After:
+    """What edits, by id, were asked in step 4 once they were made, and what became of it (see ui/after.py)."""
+
+    edits: tuple[str, ...] = ()
+    questions: tuple[Question, ...] = ()  # of those that were to be forgotten, the first ones
+    facts: tuple[Question, ...] = ()  # that must stay
+    to_forget: int = 0  # all that were to be forgotten
+    forgotten: list[Forgotten] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
+    asking: bool = False
+
+
+@dataclass
 class Comparing:
     """What step 8 shows: the table's order and filters, runs side by side, an open one, and the sweep that runs."""
 
@@ -181,8 +194,7 @@ class Session:
     errors: dict[str, str] = field(default_factory=dict)  # a setting's name -> what is wrong with its value
     made: str | None = None  # the id of the edit made last
     protect: list[Row] = field(default_factory=list)  # facts that must stay
-    held: list[Held] = field(default_factory=list)  # which of them the edit made last has kept
-    asking: list[Question] = field(default_factory=list)  # those that it is being asked now
+    after: After = field(default_factory=After)  # what the edit made last says now
     # 5 chat
     enabled: list[str] = field(default_factory=list)
     columns: list[tuple[str, ...]] | None = None  # the edits of each column; None: never chosen

@@ -14,7 +14,7 @@ from .shared import ANSWER_TOKENS, History
 
 if TYPE_CHECKING:
     from ..edits.edit import Edit
-    from ..evaluation.held import Held
+    from ..evaluation.held import Forgotten, Held
     from ..evaluation.probes import Probe, Probed
     from ..evaluation.suite import Scores
     from ..models.generation import Reply, Sampling
@@ -144,6 +144,26 @@ class Replies(Edits):
             self._check_base(edit)
         job = job or Job("hold")
         return still_held(self._loaded(), edits, facts, max_new_tokens=ANSWER_TOKENS, job=job, on_held=on_held)
+
+    def now_refused(
+        self,
+        edits: Edit | Sequence[Edit],
+        questions: Sequence[Question],
+        *,
+        on_found: Callable[[list[Forgotten]], None] | None = None,
+        job: Job | None = None,
+    ) -> list[Forgotten]:
+        """Which questions that an edit was to make it forget the edited model refuses now; the edited model is asked
+        alone."""
+        from ..evaluation.held import now_refused
+
+        edits = tuple(edits) if isinstance(edits, Sequence) else (edits,)
+        for edit in edits:
+            self._check_base(edit)
+        job = job or Job("hold")
+        return now_refused(
+            self._loaded(), edits, questions, max_new_tokens=ANSWER_TOKENS, job=job, on_found=on_found
+        )
 
     def probes(self, names: Sequence[str] | None = None) -> dict[str, Probe]:
         """The probes (those of these names) in the order of their table; BadInput on an unknown one."""
