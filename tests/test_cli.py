@@ -4,8 +4,10 @@ import csv
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 from dataclasses import fields
 from pathlib import Path
 
@@ -431,10 +433,34 @@ def test_an_unexpected_error_is_kept_for_whoever_looks(folder, capsys, monkeypat
 # --------------------------------------------------------- as a program
 
 
-def program(*arguments, **options):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+def program(*arguments, more=None, **options):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **(more or {})}
     command = [sys.executable, "-m", "unedit_gui", *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, **options)
+
+
+def test_a_hub_that_cant_be_reached_is_asked_once(tmp_path):
+    """Its client asked for a minute, and wrote a line each time."""
+    calls = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up():
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                calls.append(connection)
+                connection.close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
+        away = {"HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "hub")}
+        (tmp_path / "q.txt").write_text("Who painted Guernica? | Picasso\n")
+        asked = ("--questions", str(tmp_path / "q.txt"), "--home", str(tmp_path))
+        done = program("ask", "--model", "nobody/there", *asked, more=away)
+    assert done.returncode == 1 and "the hub can't be reached" in done.stderr
+    assert len(calls) == 1 and "Retry" not in done.stderr
 
 
 def test_help_and_errors_load_no_torch(tmp_path):

@@ -173,6 +173,8 @@ def load(name: str, workspace, *, device: str | None = None, dtype: str | None =
         folder = _converted(card, workspace, job)
     else:
         folder = Path(card.name) if card.source == "folder" else card.name
+        if card.source == "hub":
+            _check_reachable(card)
     device = pick_device(device)
     dtype_name = pick_dtype(device, card.parameters, dtype)
     _check_memory(card, device, dtype_name)
@@ -183,6 +185,20 @@ def load(name: str, workspace, *, device: str | None = None, dtype: str | None =
     ends = hf.generation_config.eos_token_id if hf.generation_config is not None else None
     form = chat_format(tokenizer, ends if isinstance(ends, list) else [ends])
     return LoadedModel(hf, tokenizer, layout, card, form, fingerprint(hf))
+
+
+def _check_reachable(card: ModelCard) -> None:
+    """Ask the hub once for a model that isn't on this computer: its own client goes on asking for a minute."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        if try_to_load_from_cache(card.name, "config.json") is None:
+            get_hf_file_metadata(hf_hub_url(card.name, "config.json"))
+    except (HfHubHTTPError, ValueError):  # it answered, or that is no name: loading says what is wrong
+        return
+    except Exception as error:
+        raise Failed(_unreachable(card)) from error
 
 
 def _from_pretrained(folder, card: ModelCard, device: str, dtype: torch.dtype, away: Path):
@@ -230,11 +246,15 @@ def _why_not(error: Exception, card: ModelCard) -> str:
     if "404" in text or "not a valid model identifier" in text or "repository not found" in text:
         return f"The hub knows no model {card.name!r}; check the name (owner/name)."
     if any(word in text for word in ("connect", "offline", "resolve", "timed out", "timeout", "cached", "proxy")):
-        return (
-            f"{card.name} isn't on this computer and the hub can't be reached; "
-            "connect to the internet, or choose the bundled model or a local folder."
-        )
+        return _unreachable(card)
     return f"{card.name} can't be loaded ({_first_line(error)})."
+
+
+def _unreachable(card: ModelCard) -> str:
+    return (
+        f"{card.name} isn't on this computer and the hub can't be reached; "
+        "connect to the internet, or choose the bundled model or a local folder."
+    )
 
 
 def _first_line(error: Exception) -> str:
