@@ -48,6 +48,13 @@ def test_replies_that_were_cut_off_are_marked_on_the_page_and_kept_as_they_are(l
     assert not any(pane.text.endswith("…") for pane in turn.panes)
 
 
+def test_two_replies_that_are_the_same_are_said_to_be(lab, session, ring):  # noqa: F811
+    assert "the same, word for word" not in chat.render(lab, session)
+    ring.sides[1].text = ring.sides[0].text
+    drawn = chat.render(lab, session)
+    assert "Both replies are the same, word for word." in drawn and drawn.count('data-act="vote"') == 4
+
+
 def test_a_vote_is_kept_once_with_its_sides(lab, session, ring):  # noqa: F811
     for vote in ("right", "left", "right"):
         chat.ACTS["vote"](lab, session, {"vote": vote})

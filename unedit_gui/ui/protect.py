@@ -19,7 +19,7 @@ from unedit_gui.ui.words import translate as _
 
 PLACE = "protect"  # where the table's own news are told
 FILLED = 10
-EXAMPLE = "What is the capital of Italy? | Rome"
+EXAMPLE = "What is the chemical symbol for gold? | Au"
 
 told_here = told_in(PLACE, "edit")
 
