@@ -1,6 +1,7 @@
 """Facts that must stay, in step 4: their table, without a browser."""
 
 import base64
+import threading
 
 import pytest
 
@@ -78,6 +79,23 @@ def test_rows_are_removed_and_come_back(lab, session):
     assert session.protect == []
     session.undos["protect"]()
     assert [row.answer for row in session.protect] == ["Rome", "Jane Austen"]
+
+
+def test_facts_that_are_still_being_looked_for_are_protected_by_an_edit_asked_for_meanwhile(lab, session, monkeypatch):
+    found = [Question("Which planet is red?", "Mars"), Question("Who wrote Emma?", "Jane Austen")]
+    pressed = threading.Event()
+
+    def known(pool, *_):
+        assert pressed.wait(60)
+        return found
+
+    monkeypatch.setattr(lab, "known_sample", known)
+    edit.ACTS["protect-known"](lab, session, {})
+    session.form["method"] = "ike"
+    edit.ACTS["edit"](lab, session, {})
+    pressed.set()
+    session.jobs["edit"].wait(120)
+    assert lab.edits[session.made].manifest["protect"] == [q.question for q in found]
 
 
 def test_a_fact_removed_with_a_double_click_can_be_brought_back(lab, session):

@@ -175,7 +175,8 @@ def _edit(lab: Lab, session: Session, data: dict) -> None:
     chosen = method(lab, session)
     if wrong := [text for where, text in session.errors.items() if where.startswith(chosen + ".")]:
         raise BadInput(wrong[0])
-    overrides, facts = dict(session.overrides.get(chosen, {})), protect.protected(session)
+    overrides = dict(session.overrides.get(chosen, {}))
+    protect.protected(session)  # a row that can't be used is told now
     hparams = lab.bench.hparams(chosen, overrides)
     pairs = session.good()
     missing, merge = [item for item in targets.items(session) if item.target is None], targets.merged_by(session)
@@ -197,6 +198,7 @@ def _edit(lab: Lab, session: Session, data: dict) -> None:
                     _("The question “{question}” was changed meanwhile; press the button again.", question=q.question)
                 )
             questions.append(dataclasses.replace(q, target=target.text))
+        facts = protect.protected(session)  # with those that were still being looked for
         how = dict(hparams=hparams, protect=facts, on=on, name=name, merge=merge)
         edit = lab.bench.edit(questions, chosen, targets="given", **how, job=job)
         session.verified = lab.bench.verify_original(job=job)  # the last place where Stop leaves nothing behind
