@@ -7,7 +7,7 @@ import pytest
 from tests.ui.test_columns import QUESTION, ask, ids, lab, session  # noqa: F401 - fixtures
 from unedit_gui.errors import BadInput
 from unedit_gui.presenting.presets import Preset
-from unedit_gui.ui import chat, columns, prepared, presets, replay
+from unedit_gui.ui import chat, columns, prepared, presets, replay, shelf
 from unedit_gui.ui.app import dispatch
 
 
@@ -98,6 +98,24 @@ def test_a_conversation_is_recorded_and_replayed_without_a_model_and_says_so(lab
     assert session.replay.place == 0 and session.replay.playing()
     chat.ACTS["replay-end"](lab, session, {})
     assert "Waiting for the model" in chat.render(lab, session)
+
+
+def test_who_goes_to_the_chat_with_something_else_leaves_a_replay(known, session, monkeypatch):  # noqa: F811
+    ask(known, session)
+    known.bench.save_recording(replay.of(session.turns), "talk")
+    known.bench.save_preset(Preset("Talk", "tiny", "panes"), "other")
+    monkeypatch.setattr(known, "ready", frozenset(ids(known)[:1]))
+    ways = (
+        lambda: arrive(known, session, preset="other"),
+        lambda: shelf.try_ready(known, session, {}),
+        lambda: chat.ACTS["chip"](known, session, {"text": QUESTION}),  # also from a chip of step 4
+    )
+    for way in ways:
+        chat.ACTS["replay"](known, session, {})
+        assert "Leave the replay" in chat.render(known, session)
+        way()
+        assert "Leave the replay" not in chat.render(known, session)
+    session.jobs["chat"].wait(120)
 
 
 def test_only_questions_with_the_same_columns_are_in_one_recording(lab, session):  # noqa: F811

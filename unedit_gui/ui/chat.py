@@ -153,6 +153,7 @@ def put(lab: Lab, session: Session, question: str, *, fresh: bool = False, answe
     """Ask a question of whoever the chosen layout has."""
     session.form.pop("revealed", None)
     session.form.pop("stepped", None)
+    session.replay = None
     if duel.asks(session):
         duel.begin(lab, session, question, answer)
     else:

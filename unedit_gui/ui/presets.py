@@ -54,7 +54,7 @@ def begin(lab: Lab, session: Session, preset: Preset) -> None:
     session.prepared = [Prepared(question, answer) for question, answer in preset.questions]
     session.form.pop("prepared", None)
     session.place = 0
-    session.form["stepped"] = "1"
+    session.form["stepped"], session.replay = "1", None
     columns.show(session, preset.view)
     if preset.projector:
         _project(session)

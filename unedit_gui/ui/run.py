@@ -140,6 +140,7 @@ def _chat(lab: Lab, session: Session, data: dict) -> None:
         raise BadInput(blocked)
     edit = lab.bench.add_edit(lab.bench.run_folder(str(data["run"])) / "edit")
     lab.take(session, edit)
+    session.replay = None
     session.go(5)
 
 

@@ -77,7 +77,7 @@ def try_ready(lab: Lab, session: Session, data: dict) -> None:
     ready = next((i for i in lab.edits if i in lab.ready), None)
     if ready is None:
         raise BadInput(_("There is no ready-made edit for this model; make one in step 4."))
-    session.enabled = [ready]
+    session.enabled, session.replay = [ready], None
     session.touch("edit", "chat", "scores", "top")
     session.go(5)
 
