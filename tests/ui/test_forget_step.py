@@ -4,7 +4,7 @@ from unedit_gui.forget.questions import Question
 from unedit_gui.ui import forget, frame
 from unedit_gui.ui.app import dispatch
 from unedit_gui.ui.lab import Lab
-from unedit_gui.ui.session import Session
+from unedit_gui.ui.session import Session, Turn
 
 
 def test_a_row_removed_with_a_double_click_can_be_brought_back(tmp_path):
@@ -15,6 +15,19 @@ def test_a_row_removed_with_a_double_click_can_be_brought_back(tmp_path):
     assert session.rows == [second] and session.notices["forget"].undo
     dispatch(lab, session, "forget", "click", {"act": "undo"})
     assert session.rows == [first, second]
+    lab.worker.close(timeout=5)
+
+
+def test_a_table_and_a_conversation_cleared_twice_can_be_brought_back(tmp_path):
+    lab, session = Lab(tmp_path), Session("0" * 32)
+    session.add([Question("Who?", "Leo"), Question("Where?", "Rome")])
+    session.turns = [Turn("Who?", state="done")]
+    for view in ("forget", "chat"):
+        for _ in range(2):  # faster than the button goes
+            dispatch(lab, session, view, "click", {"act": "clear"})
+        assert session.notices[view].undo and not session.notices[view].text.startswith("0")
+        dispatch(lab, session, view, "click", {"act": "undo"})
+    assert len(session.rows) == 2 and len(session.turns) == 1
     lab.worker.close(timeout=5)
 
 

@@ -198,6 +198,8 @@ def _retry(lab: Lab, session: Session, data: dict) -> None:
 
 
 def _clear(lab: Lab, session: Session, data: dict) -> None:
+    if not session.turns:  # the same button, pressed twice
+        return
     before = list(session.turns)
     session.turns = []
 

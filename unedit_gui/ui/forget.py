@@ -249,6 +249,8 @@ def _remove(lab: Lab, session: Session, data: dict) -> None:
 
 
 def _clear(lab: Lab, session: Session, data: dict) -> None:
+    if not session.rows:  # the same button, pressed twice
+        return
     before, refusals = list(session.rows), dict(session.refusals)
     session.rows, session.open_rows = [], set()
 
