@@ -90,6 +90,16 @@ def test_the_second_of_a_double_click_does_not_take_away_what_moved_up(panel):
     assert [sent["edit"] for sent in panel.sent()] == ["a", "b"]
 
 
+def test_a_double_click_is_one_click_but_on_what_leads_to_the_next(panel):
+    acts = ("clear", "paste", "invite", "example-study", "ask", "prepared-next", "page")
+    page = panel.begin("".join(f'<p><button data-act="{act}">{act}</button></p>' for act in acts))
+    for act in acts:
+        page.locator(f'[data-act="{act}"]').dblclick()
+    assert [sent["act"] for sent in panel.sent()] == [*acts[:-1], *acts[-2:], acts[-1]]
+    page.locator('[data-act="clear"]').click()
+    assert panel.sent()[-1]["act"] == "clear"
+
+
 def test_rows_taken_away_one_after_the_other_all_go(panel):
     row = '<p><button data-act="remove" data-row="{n}">x</button></p>'
     page = panel.begin("".join(row.format(n=n) for n in range(5)))
