@@ -1,12 +1,15 @@
 """Contracts on the page: set up, taught, loaded, and one picked to be forgotten, without a browser."""
 
+import re
 from functools import partial
 
 import pytest
 
 from tests.models.tiny import bytes_tokenizer, tiny_family
 from unedit_gui.errors import BadInput
+from unedit_gui.jobs import Job
 from unedit_gui.ui import contracts, forget, model, scores
+from unedit_gui.ui.app import dispatch
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
 
@@ -35,6 +38,14 @@ def test_what_is_asked_for_is_drawn_before_anything_is_taught(lab, session):
     assert 'data-act="contract"' not in drawn  # nothing to forget yet
 
 
+def test_while_contracts_are_taught_no_others_can_be_asked_for(lab, session, monkeypatch):
+    assert forget.render(lab, session).count(" disabled") == 0
+    monkeypatch.setattr(Session, "active", lambda session, *kinds: "teach" in kinds and Job("teach", "Teaching"))
+    drawn = forget.render(lab, session)
+    for name in contracts.FORM:
+        assert re.search(rf'<input[^>]*data-field="{name}"[^>]* disabled', drawn), name
+
+
 @pytest.mark.parametrize(
     "field, value", [("sales", "-1"), ("sales", "x"), ("sales", "²"), ("employment", "50"), ("sales", "0")]
 )
@@ -60,8 +71,12 @@ def test_a_click_on_a_taught_contract_puts_its_questions_into_the_table_and_anot
     assert f'data-contract="{name}" aria-pressed="true"' in forget.render(lab, session)
     kept = scores._retain(lab, session, None, [q for _, q in session.good()], session.form["retain"], 20)
     assert len(kept) == 40 and name not in {q.category for q in kept}
+    session.rows[0].subject = "typed by hand"
     contracts.ACTS["contract"](lab, session, {"contract": name})
-    assert session.rows == []
+    assert session.rows == [] and session.notices["forget"].text == "20 questions removed."
+    dispatch(lab, session, "forget", "click", {"act": "undo"})
+    assert len(session.rows) == 20 and session.rows[0].subject == "typed by hand"
+    contracts.ACTS["contract"](lab, session, {"contract": name})
     with pytest.raises(BadInput, match="wasn't taught"):
         contracts.ACTS["contract"](lab, session, {"contract": "Sale: <b>A</b> and B"})
     session.form["model"] = taught.folder

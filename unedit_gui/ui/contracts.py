@@ -135,8 +135,17 @@ def _pick(lab: Lab, session: Session, data: dict) -> None:
     if not questions:
         raise BadInput(_("The model wasn't taught this contract; teach it first."))
     if any(row.category == name for row in session.rows):
-        session.rows = [row for row in session.rows if row.category != name]
+        before = list(session.rows)
+        session.rows = [row for row in before if row.category != name]
+
+        def back() -> None:
+            session.rows = before + [row for row in session.rows if row not in before]
+            session.check()
+
+        session.undos["forget"] = back
         session.check()
+        gone = plural(len(before) - len(session.rows), "question")
+        session.tell("forget", _("{questions} removed.", questions=gone), undo=True)
         return
     there = {same_question(row.question) for row in session.rows}
     session.add([q for q in questions if same_question(q.question) not in there])
