@@ -59,3 +59,12 @@ def test_what_was_cleared_comes_back_before_what_was_added_since(tmp_path):
     dispatch(lab, session, "forget", "click", {"act": "new"})
     dispatch(lab, session, "forget", "click", {"act": "undo"})
     assert session.rows[:2] == [first, second] and len(session.rows) == 3 and "forget" not in session.notices
+
+
+def test_a_row_that_can_not_be_used_yet_is_in_the_saved_file_too(tmp_path):
+    lab, session = Lab(tmp_path / "home"), Session("0" * 32)
+    session.add([Question("Who drew Mona?", "Leo", "Mona"), Question("Who drew Lisa?", "", "Lisa", ("Lisa is by?",))])
+    dispatch(lab, session, "forget", "click", {"act": "new"})
+    assert len(session.good()) == 1
+    saved = dispatch(lab, session, "forget", "click", {"act": "save"})["text"]
+    assert saved == "question,answer,subject,rephrase_1\nWho drew Mona?,Leo,Mona,\nWho drew Lisa?,,Lisa,Lisa is by?\n"

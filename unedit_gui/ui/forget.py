@@ -15,7 +15,7 @@ from unedit_gui.ui import contracts, locate
 from unedit_gui.ui.draw import draw, plural, shorten
 from unedit_gui.ui.files import upload_bytes
 from unedit_gui.ui.lab import Lab
-from unedit_gui.ui.session import Session, whole
+from unedit_gui.ui.session import Row, Session, whole
 from unedit_gui.ui.words import translate as _
 
 PAGE = 25
@@ -287,8 +287,14 @@ def _save(lab: Lab, session: Session, data: dict) -> dict:
     return {
         "name": "forget.csv",
         "type": "text/csv;charset=utf-8",
-        "text": to_csv([q for _, q in session.good()]),
+        "text": to_csv([session.questions.get(row.id) or _as_typed(row) for row in session.rows if not row.blank]),
     }
+
+
+def _as_typed(row: Row) -> Question:
+    """A row that can't be used yet, for the file: it is mended there or here."""
+    cells = row.cells()
+    return Question(**{**cells, "rephrases": tuple(cells["rephrases"])})
 
 
 ACTS = {
