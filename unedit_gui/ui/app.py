@@ -118,7 +118,10 @@ def build(lab: Lab) -> gr.Blocks:
                 return draw("failed", text=word(error))
 
         def points(view: str, session: Session) -> Any:
-            """How far the curve is that a view draws while its job runs; how far a recording has been played."""
+            """How far the curve is that a view draws while its job runs; how far a recording has been played; what
+            participants have done meanwhile."""
+            if view == "studies":
+                return lab.bench.studies.stamp() if session.goto[1] == STEPS.index("study") + 1 else None
             if view == "chat" and session.replay is not None:
                 return session.replay.tick()
             job = session.active(CURVES[view]) if view in CURVES else None
