@@ -5,6 +5,7 @@ from unedit_gui.ui import forget, frame
 from unedit_gui.ui.app import dispatch
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session, Turn
+from unedit_gui.workbench import Answer
 
 
 def test_a_row_removed_with_a_double_click_can_be_brought_back(tmp_path):
@@ -68,3 +69,18 @@ def test_a_row_that_can_not_be_used_yet_is_in_the_saved_file_too(tmp_path):
     assert len(session.good()) == 1
     saved = dispatch(lab, session, "forget", "click", {"act": "save"})["text"]
     assert saved == "question,answer,subject,rephrase_1\nWho drew Mona?,Leo,Mona,\nWho drew Lisa?,,Lisa,Lisa is by?\n"
+
+
+def test_an_answer_that_is_changed_while_the_model_is_asked_is_not_marked_as_known(tmp_path, monkeypatch):
+    lab, session = Lab(tmp_path / "home"), Session("0" * 32)
+    first, second = session.add([Question("Who drew Mona?", "Leo", "Mona"), Question("Who drew Lisa?", "Leo", "Lisa")])
+
+    def ask(questions, job):
+        forget.field(lab, session, {"field": "answer", "row": str(first.id), "value": "Rembrandt"})
+        return [Answer(q, "Leo did.", True, 1.0) for q in questions]
+
+    monkeypatch.setattr(lab, "ask", ask)
+    monkeypatch.setattr(lab, "blocked", lambda session: "")
+    dispatch(lab, session, "forget", "click", {"act": "ask"})
+    session.jobs["ask"].wait(10)
+    assert (first.known, second.known) == (None, True)

@@ -120,7 +120,7 @@ def labels(conditions: Sequence[Condition], without: str = "") -> dict[Condition
         parts = [c.method_label]
         parts += [c.targets] if several.get("targets") else []
         parts += [f"merged by {c.merge}"] if c.merge > 1 and without != "merge" else []
-        parts += [f"{c.facts} facts"] if several.get("facts") else []
+        parts += [f"{c.facts} fact{'s' if c.facts != 1 else ''}"] if several.get("facts") else []
         parts += ["contracts" if c.dataset == "pistol" else "world facts"] if several.get("dataset") else []
         parts += _changed(c, conditions)
         parts += [models[weights_of(c)]] if len(models) > 1 else []

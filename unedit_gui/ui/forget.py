@@ -216,7 +216,8 @@ def _ask(lab: Lab, session: Session, data: dict) -> None:
     def work(job: Job) -> None:
         answers = lab.ask([q for _, q in pairs], job)
         for (row, q), answer in zip(pairs, answers, strict=True):
-            if row.question.strip() == q.question.strip():
+            now = session.questions.get(row.id)
+            if now and (now.question, now.answer) == (q.question, q.answer):  # it stands as it was asked
                 row.known, row.reply = answer.known, answer.reply
         known = sum(a.known for a in answers)
         text = _("The model knows {n} of {all}.", n=known, all=len(answers))
