@@ -12,6 +12,7 @@ from tests.edits.test_export import make
 from tests.models.tiny import bytes_tokenizer, tiny_family, tiny_llama
 from unedit_gui.editors import METHODS
 from unedit_gui.edits.parcel import pack
+from unedit_gui.evaluation.suite import Scores
 from unedit_gui.ui import chat, edit, model, scores, shelf
 from unedit_gui.ui.app import dispatch
 from unedit_gui.ui.lab import Lab
@@ -223,3 +224,14 @@ def test_switch_one_on_leads_to_the_switches(lab, session, pair):
     dispatch(lab, session, "scores", "click", {"act": "go", "step": "4", "look": found[1]})
     shown = re.search(r'class="shelf card" data-show="(\d+)"', edit.render(lab, session))
     assert shown and session.goto[1] == 4
+
+
+def test_scores_say_whose_they_are_once_other_edits_or_none_are_switched_on(lab, session, pair):
+    first, second = pair
+    session.scores, session.scored = Scores({}, {}, 1.0, 2.0, (), ()), lab.author([first])
+    for on in ([], [second.id], [first.id, second.id]):
+        session.enabled = on
+        drawn = scores.render(lab, session)
+        assert f"These scores are of {first.name}, not of what is switched on now." in drawn and "<b>2.00</b>" in drawn
+    session.enabled = [first.id]
+    assert "These scores are of" not in scores.render(lab, session)

@@ -107,6 +107,7 @@ def render(lab: Lab, session: Session) -> str:
         busy=session.active("evaluate", "example") is not None,
         scores=session.scores,
         stale=set(session.scored.edits) != {edit.id for edit in on},
+        scored=session.scored.names,
         figures=_figures(session.scores) if session.scores else [],
     )
 
