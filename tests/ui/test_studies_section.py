@@ -78,6 +78,13 @@ def test_the_example_is_a_draft_with_its_replies(lab, session):
     assert "48 of 48 replies" in studies.render(lab, session)
 
 
+def test_a_name_is_for_one_study_so_that_the_next_file_does_not_replace_it(lab, session):
+    session.form["study_name"] = "mine"
+    for file in ("one.yaml", "two.yaml"):
+        studies.upload(lab, session, sent(file, yaml.safe_dump(told())))
+    assert [study.name for study in lab.bench.studies.all()] == ["mine", "two"]
+
+
 def test_what_can_not_be_is_told_and_a_study_that_is_open_stays(lab, session):
     text = yaml.safe_dump(told())
     studies.upload(lab, session, sent("trial.yaml", text))

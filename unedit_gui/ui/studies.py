@@ -103,7 +103,7 @@ def _create(lab: Lab, session: Session, path: Path) -> None:
     name = session.form.get("study_name", "").strip() or path.stem
     before = {study.name: study.state for study in studies.all()}.get(name)
     study = studies.create(name, protocol, replace=before == "draft")
-    session.form["study"] = study.name
+    session.form["study"], session.form["study_name"] = study.name, ""  # the next file would replace this one
     text = _("“{name}” is a draft now; its replies come next.", name=study.name)
     if before == "draft":
         text += " " + _("The draft of that name that was there is in the trash.")
