@@ -1,6 +1,7 @@
 """Presenting: where the page's address leads, prepared questions, recording and replay, without a browser."""
 
 import json
+import re
 
 import pytest
 
@@ -76,6 +77,22 @@ def test_prepared_questions_are_edited_as_lines_and_stepped_through(lab, session
         prepared.read("Who?\n" * 101)
     chat.field(lab, session, {"field": "prepared", "value": ""})
     assert prepared.current(session) is None and "stage-question" not in chat.render(lab, session)
+
+
+def test_the_answer_that_is_shown_is_of_the_question_whose_turn_it_is(lab, session):  # noqa: F811
+    chat.field(lab, session, {"field": "prepared", "value": "Who? | Leo\nWhere? | Rome"})
+    for view in ("panes", "duel"):
+        columns.show(session, view)
+        session.place, session.form["revealed"] = 0, ""
+        chat.ACTS["prepared-ask"](lab, session, {})
+        session.jobs["chat"].wait(120)
+        chat.ACTS["reveal"](lab, session, {})
+        assert "<b>Leo</b>" in chat.render(lab, session)
+        chat.ACTS["prepared-next"](lab, session, {})
+        assert "<b>" not in "".join(re.findall('"truth".*', chat.render(lab, session)))
+        chat.ACTS["reveal"](lab, session, {})  # before it is asked, too
+        drawn = chat.render(lab, session)
+        assert "<b>Rome</b>" in drawn and "<b>Leo</b>" not in drawn
 
 
 def test_a_conversation_is_recorded_and_replayed_without_a_model_and_says_so(lab, session):  # noqa: F811
