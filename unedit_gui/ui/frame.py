@@ -117,7 +117,7 @@ def strip(lab: Lab, session: Session) -> str:
         ahead = lab.in_the_way(job)
         stage = _("Waiting: “{title}” holds the model.", title=_(ahead.title)) if ahead else _("Waiting for its turn.")
     else:
-        count = f" {state['done']} of {state['total']}" if state["total"] else ""
+        count = " " + _("{n} of {all}", n=state["done"], all=state["total"]) if state["total"] else ""
         stage = _(state["stage"] or "Starting") + count + (f" · {state['note']}" if state["note"] else "")
     own = job.owner in (None, session.id)
     return draw("strip", job=state, stage=stage, left=left or seconds(state["seconds"]), own=own)
