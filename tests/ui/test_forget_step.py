@@ -77,10 +77,27 @@ def test_an_answer_that_is_changed_while_the_model_is_asked_is_not_marked_as_kno
 
     def ask(questions, job):
         forget.field(lab, session, {"field": "answer", "row": str(first.id), "value": "Rembrandt"})
-        return [Answer(q, "Leo did.", True, 1.0) for q in questions]
+        return [Answer(q, "Leo did.", 1.0, True) for q in questions]
 
     monkeypatch.setattr(lab, "ask", ask)
     monkeypatch.setattr(lab, "blocked", lambda session: "")
     dispatch(lab, session, "forget", "click", {"act": "ask"})
     session.jobs["ask"].wait(10)
     assert (first.known, second.known) == (None, True)
+
+
+def test_a_table_that_is_cleared_while_the_model_is_asked_can_still_be_brought_back(tmp_path, monkeypatch):
+    lab, session = Lab(tmp_path / "home"), Session("0" * 32)
+    session.add([Question("Who drew Mona?", "Leo", "Mona")])
+
+    def ask(questions, job):
+        dispatch(lab, session, "forget", "click", {"act": "clear"})
+        return [Answer(q, "Leo did.", 1.0, True) for q in questions]
+
+    monkeypatch.setattr(lab, "ask", ask)
+    monkeypatch.setattr(lab, "blocked", lambda session: "")
+    dispatch(lab, session, "forget", "click", {"act": "ask"})
+    session.jobs["ask"].wait(10)
+    assert session.notices["forget"].undo
+    dispatch(lab, session, "forget", "click", {"act": "undo"})
+    assert session.rows[0].known is True

@@ -15,7 +15,7 @@ from unedit_gui.ui import contracts, locate
 from unedit_gui.ui.draw import draw, plural, shorten
 from unedit_gui.ui.files import upload_bytes
 from unedit_gui.ui.lab import Lab
-from unedit_gui.ui.session import Row, Session, whole
+from unedit_gui.ui.session import Row, Session, key, whole
 from unedit_gui.ui.words import translate as _
 
 PAGE = 25
@@ -212,13 +212,16 @@ def _ask(lab: Lab, session: Session, data: dict) -> None:
     pairs = session.good()
     if not pairs:
         raise BadInput(_("No row can be asked yet; mend the rows marked below."))
+    rows = [row for row, _q in pairs]
+    stood = [key(row)[:2] for row in rows]
 
     def work(job: Job) -> None:
-        answers = lab.ask([q for _, q in pairs], job)
-        for (row, q), answer in zip(pairs, answers, strict=True):
-            now = session.questions.get(row.id)
-            if now and (now.question, now.answer) == (q.question, q.answer):  # it stands as it was asked
+        answers = lab.ask([q for _row, q in pairs], job)
+        for row, mark, answer in zip(rows, stood, answers, strict=True):
+            if key(row)[:2] == mark:  # question and answer are as they were asked
                 row.known, row.reply = answer.known, answer.reply
+        if not any(row in session.rows for row in rows):  # cleared meanwhile, with an Undo that has to stay
+            return
         known = sum(a.known for a in answers)
         text = _("The model knows {n} of {all}.", n=known, all=len(answers))
         if known < len(answers):
