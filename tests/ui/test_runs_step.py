@@ -214,6 +214,14 @@ def test_a_deleted_run_can_be_brought_back(lab, swept):
     assert id in ids(runs.render(lab, swept))
 
 
+def test_a_deleted_run_goes_from_the_tables_of_other_pages_too_and_comes_back_there(lab, swept):
+    id, other = ids(runs.render(lab, swept))[0], lab.sessions.get("9" * 32)
+    for act in (lambda: runs.ACTS["delete-run"](lab, swept, {"run": id}), lambda: swept.undos["runs"]()):
+        before = other.revisions["runs"], other.revisions["run"]
+        act()
+        assert other.revisions["runs"] > before[0] and other.revisions["run"] > before[1]
+
+
 def test_a_run_that_was_made_again_meanwhile_is_not_brought_back_and_undo_stays(lab, swept):
     id = ids(runs.render(lab, swept))[0]
     folder = lab.bench.run_folder(id)

@@ -302,7 +302,7 @@ def _sweep(lab: Lab, session: Session, data: dict) -> None:
 
 def _drop(lab: Lab, session: Session, data: dict) -> None:
     lab.bench.drop_sweep(str(data["sweep"]))
-    session.touch("runs")
+    _all_pages(lab)
 
 
 def _sort(lab: Lab, session: Session, data: dict) -> None:
@@ -316,8 +316,7 @@ def _sort(lab: Lab, session: Session, data: dict) -> None:
 def _pin(lab: Lab, session: Session, data: dict) -> None:
     id = str(data["run"])
     lab.bench.pin_run(id, id not in lab.bench.pinned_runs())
-    for other in lab.sessions.all():
-        other.touch("runs")
+    _all_pages(lab)
 
 
 def _open(lab: Lab, session: Session, data: dict) -> None:
@@ -340,11 +339,16 @@ def _delete(lab: Lab, session: Session, data: dict) -> None:
         except BadInput as error:  # it was made again meanwhile; later there may be room for it
             session.undos["runs"] = back
             session.tell("runs", str(error), "bad", undo=True)
-        session.touch("runs", "run")
+        _all_pages(lab)
 
     session.undos["runs"] = back
     session.tell("runs", _("Deleted the run “{name}”.", name=run.name), undo=True)
-    session.touch("runs", "run")
+    _all_pages(lab)
+
+
+def _all_pages(lab: Lab) -> None:
+    for session in lab.sessions.all():
+        session.touch("runs", "run")
 
 
 def _save(lab: Lab, session: Session, data: dict) -> dict | None:
