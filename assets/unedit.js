@@ -46,15 +46,15 @@
     el.querySelector("[tabindex='-1']")?.focus({ preventScroll: true });
   }
 
-  /* A double click means one click, but on what leads from one thing to the next: else a list is added twice, people
-     are invited twice, and what the first click has started is told to be running already. A key has no detail. */
-  const STEPS = /next|back|page|item|others|sort/;
+  /* A double click means one click, but on what leads from one thing to the next or adds a row: else a list is added
+     twice, people are invited twice, and what the first click has started is told to be running already. A key has no
+     detail. */
+  const STEPS = /next|back|page|item|others|sort|^new$/;
   /* What follows moves up under the pointer: the second click of a double click must not take that away, too. Another
      place is another click. */
   let took = { timeStamp: -1000 };
   function twice(act, click) {
-    if (act && click.detail > 1 && !STEPS.test(act)) return true;
-    if (!/delete|remove|drop/.test(act)) return false;
+    if (!/delete|remove|drop/.test(act)) return act && click.detail > 1 && !STEPS.test(act);
     const moved = Math.abs(click.clientX - took.clientX) + Math.abs(click.clientY - took.clientY);
     if (click.timeStamp - took.timeStamp < 500 && moved < 16) return true;
     took = click;
