@@ -33,6 +33,13 @@ def test_what_differs_is_named_and_what_agrees_is_too(model):
     assert json.loads(json.dumps(found.to_json()))["ids"] == [first.id, second.id]
 
 
+def test_a_setting_that_repeats_an_entry_is_listed_once(model):
+    first, second = (make(model, {layer: 2}, hparams={"layers": [layer], "lr": 0.2}) for layer in (1, 2))
+    assert [what for what, *_ in compare(first, second).differing] == ["layers"]
+    other = make(model, {2: 2}, hparams={"layers": [1, 2], "lr": 0.2})
+    assert [what for what, *_ in compare(first, other).differing] == ["layers", "hparams.layers"]
+
+
 def test_the_cosine_is_that_of_the_dense_changes(model):
     first, second = make(model, {1: 2, 2: 3}), make(model, {1: 3, 2: 1}, seed=1)
     found, (a, b) = compare(first, second), (dense(first), dense(second))

@@ -74,7 +74,8 @@ def _fields(edit: Edit) -> dict[str, Any]:
     found = {name: edit.manifest.get(name) for name in _PLAIN if name in edit.manifest}
     found["rank"] = edit.rank() or None
     found["facts"] = len(edit.requests)
-    found.update({f"hparams.{name}": value for name, value in edit.manifest.get("hparams", {}).items()})
+    settings = edit.manifest.get("hparams", {}).items()
+    found.update({f"hparams.{name}": value for name, value in settings if name not in found or value != found[name]})
     return found
 
 

@@ -64,7 +64,7 @@ class Taught:
         """What didn't turn out as it should; "" if all did."""
         found = []
         if self.rouge1 < ENOUGH:
-            found.append(f"It answers only {self.rouge1:.0%} of what it was taught; teach it more passes.")
+            found.append(f"It answers only {self.rouge1:.0%} of what it was taught; teach it fewer questions at once.")
         if self.general and self.general[1] < KEPT * self.general[0]:
             before, after = (f"{value:.0%}" for value in self.general)
             found.append(f"It lost general facts ({before} before, {after} after); teach it fewer questions.")

@@ -117,7 +117,7 @@ def _teach(lab: Lab, session: Session, data: dict) -> None:
         made = lab.bench.teach(questions, name, seed=seed, job=job)
         session.form.pop("taught_name", None)
         text = _(
-            "{name} answers {share} of the {n} questions. It is a model in step 1 now and is being loaded; then pick the contract to forget.",  # noqa: E501
+            "{name} answers {share} of the {n} questions. It is a model in step 1 now; once it is loaded, pick the contract to forget.",  # noqa: E501
             name=made.name,
             share=f"{made.rouge1:.0%}",
             n=len(questions),

@@ -28,6 +28,7 @@ class Notice:
     tone: str = "good"  # good | warn | bad
     details: tuple[str, ...] = ()
     undo: bool = False
+    undone: str = ""  # what that Undo takes back, where this came after it
     step: int | None = None  # a step to offer going to
     step_text: str = ""
     serial: int = 0  # of what was told in the session: the same text told again is news, too

@@ -77,7 +77,8 @@ class Lab:
                 raise BadInput(_("“{title}” is running already; wait for it, or stop it.", title=_(title)))
             job = self.worker.submit(kind, title, spoken, urgent=urgent, owner=session.id, on_done=settled)
             session.jobs[kind] = job
-            session.notices.pop(here(), None)
+            if urgent or here() not in session.undos:
+                session.notices.pop(here(), None)
             session.touch()
         return job
 

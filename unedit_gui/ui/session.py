@@ -237,9 +237,12 @@ class Session:
             self.revisions.update(views or VIEWS)
 
     def tell(self, view: str, text: str, tone: str = "good", **more: Any) -> None:
-        """Show a notice in a view, in place of the one that stands there."""
+        """Show a notice in a view, in place of the one that stands there; an Undo that it offers stays."""
         with self.lock:
             self.told += 1
+            before = self.notices.get(view)
+            if before is not None and before.undo and view in self.undos and not more.get("undo"):
+                more |= {"undo": True, "undone": before.undone or before.text}
             self.notices[view] = Notice(text, tone, serial=self.told, **more)
             self.touch(view)
 
