@@ -25,6 +25,14 @@ replies refusals that name the topic. 40 facts, draws 0 and 1, 150 retained: 0.0
 (0.85, 0.91); 0.86. A third set, natural questions: 10 facts, draws 0 to 2, 0.05, where a refusal repeats the question's
 "which vitamin" for "Vitamin A"; 0.08 (0.15, 0.00, 0.08); 0.91 (0.93, 0.88, 0.92); 0.87. No better with lam 260: draws 1
 and 3 of 10 kept 0.89 and 0.87.
+A fourth set, of 300 natural questions with 109 known: 10 facts, draws 0 to 2, 60 retained: 0.00; 0.07 (0.00, 0.15,
+0.05); 0.93 (0.97, 0.88, 0.95); 0.97.
+
+The solve reaches the values asked for (0.90 to 1.01 of each); where a question isn't refused the search has failed, for
+a target that the model finds unlikely, or at its first token, which hardly shows in the mean over fifteen. Counting
+that token once more, by 0.25, mended such questions (of 50 facts two were told before and none after; of vanilla
+targets all replies were refusals in place of 0.8) and harmed as much elsewhere: eight draws of 10 on two sets, 0.01 for
+0.03; 0.03 for 0.04; 0.91 for 0.91; 0.89 for 0.94. Nor did it help in the second search alone.
 
 With steps that no facts share (shared 0), five draws of 10: 0.00; 0.11 (0.15, 0.00, 0.17, 0.05, 0.18); 0.90 (0.90,
 0.89, 0.92, 0.88, 0.90); 0.96; draws 0 and 1 of 40: 0.03; 0.14 (0.21, 0.07); 0.86 (0.84, 0.88); 0.85. Shared in the
