@@ -200,7 +200,7 @@ METHOD = register(
         "memit",
         "MEMIT",
         "Writes all facts at once into several neighbouring layers, by a least-squares change that weighs them "
-        "against the keys of other text. Good for tens of facts.",
+        "against the keys of other text. Good for tens of facts; with the bundled model the best first choice.",
         "https://arxiv.org/abs/2210.07229",
         MemitHparams,
         defaults,
