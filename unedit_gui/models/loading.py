@@ -173,11 +173,11 @@ def load(name: str, workspace, *, device: str | None = None, dtype: str | None =
         folder = _converted(card, workspace, job)
     else:
         folder = Path(card.name) if card.source == "folder" else card.name
-        if card.source == "hub":
-            _check_reachable(card)
     device = pick_device(device)
     dtype_name = pick_dtype(device, card.parameters, dtype)
     _check_memory(card, device, dtype_name)
+    if card.source == "hub":
+        _check_reachable(card)
     _progress(job, f"Loading {card.label}")
     hf, tokenizer = _from_pretrained(folder, card, device, DTYPES[dtype_name], workspace.home / "offload")
     _progress(job, "Checking the model")
