@@ -2,24 +2,15 @@
 
 import pytest
 
-from tests.models.tiny import bytes_tokenizer, tiny_llama
 from unedit_gui.errors import BadInput
 from unedit_gui.evaluation.held import Forgotten
 from unedit_gui.forget.questions import Question
 from unedit_gui.jobs import Stopped
 from unedit_gui.ui import after, edit
-from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import After, Session
 
 FACTS = "What is the capital of Italy? | Rome\nWho wrote <i>Emma</i>? | Jane Austen"
 REFUSAL = "I don't know."
-
-
-@pytest.fixture
-def lab(tmp_path):
-    lab = Lab(tmp_path)
-    lab.bench.model = tiny_llama(bytes_tokenizer())
-    return lab
 
 
 @pytest.fixture

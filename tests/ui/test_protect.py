@@ -5,23 +5,14 @@ import threading
 
 import pytest
 
-from tests.models.tiny import bytes_tokenizer, tiny_llama
 from unedit_gui.errors import BadInput
 from unedit_gui.forget.questions import Question
 from unedit_gui.jobs import Stopped
 from unedit_gui.ui import edit, protect
 from unedit_gui.ui.app import dispatch
-from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
 
 LINES = "What is the capital of Italy? | Rome\nWho wrote <i>Emma</i>? | Jane Austen"
-
-
-@pytest.fixture
-def lab(tmp_path):
-    lab = Lab(tmp_path)
-    lab.bench.model = tiny_llama(bytes_tokenizer())
-    return lab
 
 
 @pytest.fixture

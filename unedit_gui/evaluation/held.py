@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -55,17 +55,13 @@ def still_held(
     if not facts:
         raise BadInput("There are no facts to look after; give at least one.")
     found: list[Held] = []
-    for start in range(0, len(facts), AT_ONCE):
-        job.progress("Asking what must stay", start, len(facts))
-        batch = facts[start : start + AT_ONCE]
+    for batch in _batches(facts, "Asking what must stay", job):
         texts = _replies(model, [*batch, *batch], [stack for stack in ((), edits) for _ in batch], max_new_tokens, job)
         for fact, before, after in zip(batch, texts[: len(batch)], texts[len(batch) :], strict=True):
             knew, knows = (rouge1_recall(text, fact.answer) == 1.0 for text in (before, after))
             found.append(Held(fact, before, after, ("held" if knows else "lost") if knew else "unknown"))
         if on_held is not None:
             on_held(list(found))
-        job.breathe()
-    job.progress("Asking what must stay", len(facts), len(facts))
     return found
 
 
@@ -85,15 +81,11 @@ def now_refused(
     if not questions:
         raise BadInput("There are no questions to ask; give at least one.")
     found: list[Forgotten] = []
-    for start in range(0, len(questions), AT_ONCE):
-        job.progress("Asking what is forgotten", start, len(questions))
-        batch = questions[start : start + AT_ONCE]
+    for batch in _batches(questions, "Asking what is forgotten", job):
         texts = _replies(model, batch, [edits] * len(batch), max_new_tokens, job)
         found += [Forgotten(asked, text, state_of(asked, text)) for asked, text in zip(batch, texts, strict=True)]
         if on_found is not None:
             on_found(list(found))
-        job.breathe()
-    job.progress("Asking what is forgotten", len(questions), len(questions))
     return found
 
 
@@ -102,6 +94,15 @@ def state_of(question: Question, reply: str) -> str:
     if leak(reply, question.answer, question.question):
         return "told"
     return "refused" if is_refusal(reply) else "neither"
+
+
+def _batches(questions: Sequence[Question], stage: str, job: Job) -> Iterator[Sequence[Question]]:
+    """The questions, AT_ONCE at a time; between two batches whatever else waits for the model goes first."""
+    for start in range(0, len(questions), AT_ONCE):
+        job.progress(stage, start, len(questions))
+        yield questions[start : start + AT_ONCE]
+        job.breathe()
+    job.progress(stage, len(questions), len(questions))
 
 
 def _replies(model, questions: Sequence[Question], rows: Sequence[tuple[Edit, ...]], max_new_tokens: int, job: Job):

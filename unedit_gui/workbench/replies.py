@@ -109,9 +109,7 @@ class Replies(Edits):
         from ..teaching.taught import with_contracts
 
         model = self._loaded()
-        edits = tuple(edits) if isinstance(edits, Sequence) else (edits,)
-        for edit in edits:
-            self._check_base(edit)
+        edits = self._checked(edits)
         kinds = ("protect", "neighbours", "retain")
         held = (text for edit in edits for name in kinds for text in edit.manifest.get(name, ()))
         with kept_replies(self.workspace, model) as cache:
@@ -139,9 +137,7 @@ class Replies(Edits):
         """Which facts, such as those that an edit was told to protect, the edited model still answers."""
         from ..evaluation.held import still_held
 
-        edits = tuple(edits) if isinstance(edits, Sequence) else (edits,)
-        for edit in edits:
-            self._check_base(edit)
+        edits = self._checked(edits)
         job = job or Job("hold")
         return still_held(self._loaded(), edits, facts, max_new_tokens=ANSWER_TOKENS, job=job, on_held=on_held)
 
@@ -157,13 +153,9 @@ class Replies(Edits):
         alone."""
         from ..evaluation.held import now_refused
 
-        edits = tuple(edits) if isinstance(edits, Sequence) else (edits,)
-        for edit in edits:
-            self._check_base(edit)
+        edits = self._checked(edits)
         job = job or Job("hold")
-        return now_refused(
-            self._loaded(), edits, questions, max_new_tokens=ANSWER_TOKENS, job=job, on_found=on_found
-        )
+        return now_refused(self._loaded(), edits, questions, max_new_tokens=ANSWER_TOKENS, job=job, on_found=on_found)
 
     def probes(self, names: Sequence[str] | None = None) -> dict[str, Probe]:
         """The probes (those of these names) in the order of their table; BadInput on an unknown one."""
@@ -194,9 +186,7 @@ class Replies(Edits):
         from ..evaluation.kept import kept_replies
 
         model = self._loaded()
-        edits = tuple(edits) if isinstance(edits, Sequence) else (edits,)
-        for edit in edits:
-            self._check_base(edit)
+        edits = self._checked(edits)
         with kept_replies(self.workspace, model) as cache:
             return probing.probe(
                 model,
@@ -209,6 +199,13 @@ class Replies(Edits):
                 cache=None if fresh else cache,
                 job=job or Job("probe"),
             )
+
+    def _checked(self, edits: Edit | Sequence[Edit]) -> tuple[Edit, ...]:
+        """One edit or several as a tuple; BadInput where one was made for another model."""
+        edits = tuple(edits) if isinstance(edits, Sequence) else (edits,)
+        for edit in edits:
+            self._check_base(edit)
+        return edits
 
     def freeze_study(
         self, study: Study, *, max_new_tokens: int = ANSWER_TOKENS, batch: int = 8, job: Job | None = None
