@@ -249,13 +249,17 @@ def test_delete_pressed_twice_leaves_the_undo_of_the_first(lab, swept):
 def test_a_form_that_can_not_be_run_is_told_in_place(lab):
     session = Session("3" * 32)
     for name, value, words in (
-        ("sweep_facts", "ten", "“ten” is not a number"),
-        ("sweep_merge", "0", "merge: 0"),
-        ("sweep_questions", "own", "no questions in step 2"),
+        ("sweep_facts", "ten", "How many: “ten” is not a number"),
+        ("sweep_merge", "0", "Merged: 0 is not"),
+        ("sweep_retain", "99999999", "Facts that should stay: 99999999 is not"),
+        ("sweep_retain", "1, 2", "Facts that should stay: “1, 2” is not one number"),
+        ("sweep_methods", "", "Tick at least one method."),
+        ("sweep_targets", "", "Tick at least one kind of targets."),
+        ("sweep_questions", "own", "There are no questions in step 2"),
     ):
-        runs.field(lab, session, {"field": name, "value": value})
-        assert words in runs.render(lab, session).replace("&#39;", "'")
-        with pytest.raises(BadInput):
+        session.form[name] = value
+        assert f'<span class="bad-text" role="status">{words}' in runs.render(lab, session)
+        with pytest.raises(BadInput, match=re.escape(words)):
             runs.ACTS["sweep"](lab, session, {})
         session.form.clear()
 

@@ -17,6 +17,7 @@ from unedit_gui.ui.words import translate as _
 
 if TYPE_CHECKING:
     from unedit_gui.runs import Run, Settings
+    from unedit_gui.runs.config import Config
     from unedit_gui.runs.sweep import Outcome
 
 TARGETS = (
@@ -66,6 +67,14 @@ FACETS = {
     "model": ("Models", "All models"),
 }
 FILTERS = tuple(FACETS)
+# What the form calls the fields that the library's messages begin with.
+CALLED = {
+    "facts": "How many",
+    "retain_facts": "Facts that should stay",
+    "merge": "Merged",
+    "seeds": "Seeds",
+    "name": "Name",
+}
 MOST = 200  # rows shown
 MOST_PICKED = 4
 
@@ -82,14 +91,21 @@ def chosen(session: Session, name: str) -> list[str]:
 
 def config(session: Session) -> dict[str, Any]:
     """The form as a sweep's config."""
+    if not chosen(session, "sweep_methods"):
+        raise BadInput(_("Tick at least one method."))
+    if not chosen(session, "sweep_targets"):
+        raise BadInput(_("Tick at least one kind of targets."))
     own, example = (form(session, "sweep_questions") == name for name in ("own", "example"))
     questions: Any = tuple(question for _, question in session.good()) if own else form(session, "sweep_questions")
     if own and not questions:
         raise BadInput(_("There are no questions in step 2; add some there, or choose another set."))
-    facts = [] if own else _numbers(form(session, "sweep_facts"), _("Facts"))
+    facts = [] if own else _numbers(form(session, "sweep_facts"), _("How many"))
     if example:  # it has no more, and none that could stay
         facts = list(dict.fromkeys(min(number, len(bundled.example()[0])) for number in facts))
-    (retained,) = _numbers(form(session, "sweep_retain"), _("How many facts should stay"))
+    retained = _numbers(form(session, "sweep_retain"), _("Facts that should stay"))
+    if len(retained) > 1:
+        text = form(session, "sweep_retain")[:40]
+        raise BadInput(_("{what}: “{text}” is not one number.", what=_("Facts that should stay"), text=text))
     return {
         "methods": chosen(session, "sweep_methods"),
         "targets": chosen(session, "sweep_targets"),
@@ -99,10 +115,19 @@ def config(session: Session) -> dict[str, Any]:
         "questions": questions,
         "known": form(session, "sweep_known") == "1",
         "retain": "factual" if own or example else None,
-        "retain_facts": retained,
+        "retain_facts": retained[0],
         "probes": form(session, "sweep_probes") == "1",
         "name": session.form.get("sweep_name", "").strip() or "from the page",
     }
+
+
+def asked(lab: Lab, session: Session) -> Config:
+    """The form, checked. BadInput names the field as the form does."""
+    try:
+        return lab.bench.config(config(session))
+    except BadInput as error:
+        field, colon, reason = str(error).partition(": ")
+        raise BadInput(f"{_(CALLED[field])}: {reason}" if field in CALLED and colon else str(error)) from error
 
 
 def _numbers(text: str, what: str) -> list[int]:
@@ -125,6 +150,7 @@ def render(lab: Lab, session: Session) -> str:
     methods = list(lab.bench.methods().values()) if lab.bench.model else []
     pinned = lab.bench.pinned_runs()
     found = table(session, kept, pinned)
+    plan, wrong = _told_plan(lab, session, kept) if methods else ("", "")
     return draw(
         "runs",
         told=session.notices.get("runs"),
@@ -136,7 +162,8 @@ def render(lab: Lab, session: Session) -> str:
         form={name: form(session, name) for name in FORM},
         name=session.form.get("sweep_name", ""),
         ticked={name: chosen(session, name) for name in ("sweep_methods", "sweep_targets")},
-        plan=_told_plan(lab, session, kept) if methods else "",
+        plan=plan,
+        wrong=wrong,
         unfinished=lab.bench.unfinished_sweeps() if methods and not session.active("sweep") else {},
         busy=session.active("sweep") is not None,
         progress=_progress(session),
@@ -153,27 +180,27 @@ def render(lab: Lab, session: Session) -> str:
     )
 
 
-def _told_plan(lab: Lab, session: Session, kept: Sequence[Run]) -> str:
-    """How many runs the form makes, and how long they take, or what is wrong with it."""
+def _told_plan(lab: Lab, session: Session, kept: Sequence[Run]) -> tuple[str, str]:
+    """How many runs the form makes, and how long they take; or "" and what is wrong with it."""
     try:
-        asked = lab.bench.config(config(session))
-        count, expected = lab.bench.estimate(asked)
+        wanted = asked(lab, session)
+        count, expected = lab.bench.estimate(wanted)
     except BadInput as error:
-        return str(error)
+        return "", str(error)
     told, comparing = plural(count, "run"), session.comparing
-    planned = comparing.planned if asked == comparing.asked else []
+    planned = comparing.planned if wanted == comparing.asked else []
     model = lab.bench.model
     if planned and (planned[0].fingerprint, planned[0].dtype) == (model.fingerprint, model.dtype_name):
         # the sweep that was just run, or broken off
-        there = {run.id for run in kept if run.probes is not None or not asked.probes}
+        there = {run.id for run in kept if run.probes is not None or not wanted.probes}
         new = sum(settings.id not in there for settings in planned)
         if not new:
-            return _("{runs}, all kept already.", runs=told)
+            return _("{runs}, all kept already.", runs=told), ""
         told = _("{runs} ({n} new)", runs=told, n=new)
-        expected = lab.bench.seconds_for(planned, asked.probes)
+        expected = lab.bench.seconds_for(planned, wanted.probes)
     if expected is None:
-        return _("{runs}: how long they take is known when the first are finished.", runs=told)
-    return _("{runs}: about {time}, going by earlier runs.", runs=told, time=seconds(expected))
+        return _("{runs}: how long they take is known when the first are finished.", runs=told), ""
+    return _("{runs}: about {time}, going by earlier runs.", runs=told, time=seconds(expected)), ""
 
 
 def _progress(session: Session) -> dict[str, Any] | None:
@@ -264,13 +291,13 @@ def _sweep(lab: Lab, session: Session, data: dict) -> None:
     if blocked := lab.blocked(session):
         raise BadInput(blocked)
     if "sweep" in data:
-        asked = lab.bench.unfinished_sweeps().get(str(data["sweep"]))
-        if asked is None:  # taken up in another tab or by another program
+        wanted = lab.bench.unfinished_sweeps().get(str(data["sweep"]))
+        if wanted is None:  # taken up in another tab or by another program
             raise BadInput(_("That sweep is running or was put away already."))
     else:
-        asked = lab.bench.config(config(session))
+        wanted = asked(lab, session)
     comparing = session.comparing
-    comparing.asked, comparing.planned, comparing.outcomes = asked, [], {}
+    comparing.asked, comparing.planned, comparing.outcomes = wanted, [], {}
 
     def planned(settings: list[Settings]) -> None:
         with session.lock:
@@ -286,7 +313,7 @@ def _sweep(lab: Lab, session: Session, data: dict) -> None:
             other.touch("runs")
 
     def work(job: Job) -> None:
-        outcomes = lab.bench.sweep(asked, on_plan=planned, on_run=ended, job=job)
+        outcomes = lab.bench.sweep(wanted, on_plan=planned, on_run=ended, job=job)
         states = [outcome.state for outcome in outcomes]
         failed = [outcome for outcome in outcomes if outcome.state == "failed"]
         details = tuple(sorted({outcome.reason for outcome in failed}))
