@@ -10,7 +10,9 @@ import yaml
 from tests.models.tiny import bytes_tokenizer, tiny_llama
 from tests.study.conftest import CONDITIONS, protocol, replies, told
 from unedit_gui.errors import BadInput
+from unedit_gui.jobs import Job
 from unedit_gui.ui import studies
+from unedit_gui.ui.app import dispatch
 from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
 
@@ -76,6 +78,45 @@ def test_the_example_is_a_draft_with_its_replies(lab, session):
         studies.ACTS["example-study"](lab, session, {})
         assert lab.bench.studies.get(name).missing() == []
     assert "48 of 48 replies" in studies.render(lab, session)
+
+
+def test_a_deleted_draft_comes_back_whole_with_undo(lab, session):
+    studies.ACTS["example-study"](lab, session, {})
+    for _ in range(2):  # the second press finds nothing more to delete
+        dispatch(lab, session, "studies", "click", {"act": "delete-study", "study": "example"})
+        assert lab.bench.studies.all() == [] and "Look at it" not in studies.render(lab, session)
+    dispatch(lab, session, "studies", "click", {"act": "undo"})
+    assert lab.bench.studies.get("example").missing() == []
+    assert "48 of 48 replies" in studies.render(lab, session)
+
+
+def test_a_deleted_draft_stays_in_the_trash_while_there_is_a_study_of_its_name(lab, session):
+    text = yaml.safe_dump(told())
+    studies.upload(lab, session, sent("trial.yaml", text))
+    studies.upload(lab, session, sent("r.csv", written(replies(protocol())), "replies"))
+    studies.ACTS["delete-study"](lab, session, {"study": "trial"})
+    back = session.undos["studies"]
+    studies.upload(lab, session, sent("trial.yaml", text))
+    back()
+    assert "stays in the trash" in session.notices["studies"].text and session.notices["studies"].undo
+    assert len(lab.bench.studies.get("trial").missing()) == 8
+    lab.bench.studies.delete("trial")
+    session.undos["studies"]()
+    assert lab.bench.studies.get("trial").missing() == []
+
+
+def test_only_a_draft_that_nobody_writes_can_be_deleted(lab, session):
+    studies.ACTS["example-study"](lab, session, {})
+    other = lab.sessions.get("1" * 32)
+    other.jobs["freeze"] = Job("freeze")
+    with pytest.raises(BadInput, match="being written"):
+        studies.ACTS["delete-study"](lab, session, {"study": "example"})
+    del other.jobs["freeze"]
+    studies.ACTS["open-study"](lab, session, {})
+    assert "delete-study" not in studies.render(lab, session)
+    with pytest.raises(BadInput, match="open, no draft any more"):
+        studies.ACTS["delete-study"](lab, session, {"study": "example"})
+    assert lab.bench.studies.get("example").state == "open"
 
 
 def test_a_name_is_for_one_study_so_that_the_next_file_does_not_replace_it(lab, session):

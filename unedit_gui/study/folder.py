@@ -64,15 +64,31 @@ class Studies:
             raise BadInput(f"{name[:80]!r} is no name for a study; take a short one.")
         path = self._path(name)
         if replace and path.is_file():
-            old = self._at(path)
-            if old.state != "draft":
-                raise BadInput(f"{name!r} is {old.state}, no draft any more; nothing of it can be changed.")
-            self._forget(path)
-            trashed = self._workspace.discard(path)
-            for journal in ("-wal", "-shm"):  # a server holds them: beside the new file they would be read into it
-                with suppress(FileNotFoundError):
-                    shutil.move(f"{path}{journal}", f"{trashed}{journal}")
+            self.delete(name)
         return self._keep(Study.create(path, name, protocol))
+
+    def delete(self, name: str) -> Path:
+        """Put a draft into the trash; returns what `restore` takes. BadInput for a study that was opened once."""
+        study = self.get(name)
+        if study.state != "draft":
+            raise BadInput(f"{name!r} is {study.state}, no draft any more; nothing of it can be changed.")
+        self._forget(study.path)
+        trashed = self._workspace.discard(study.path)
+        _move_journals(study.path, trashed)
+        return trashed
+
+    def restore(self, trashed: Path | str) -> Study:
+        """Bring back what `delete` put away. BadInput where it is gone, or a study of its name was made meanwhile."""
+        trashed = Path(trashed)
+        path = self._workspace.studies_dir / trashed.name
+        if path.exists():
+            raise BadInput(f"There is a study {path.stem!r} again; the deleted draft stays in the trash, at {trashed}.")
+        try:
+            _move_journals(trashed, path)
+            self._workspace.restore(trashed)
+        except FileNotFoundError as error:
+            raise BadInput("The deleted draft is not in the trash any more.") from error
+        return self._at(path)
 
     def example(self, name: str) -> Study:
         """The example that comes with the program: replies of the bundled model under real edits, frozen."""
@@ -110,3 +126,11 @@ class Studies:
         study = self._open.pop(path, None)
         if study is not None:
             study.disconnect()
+
+
+def _move_journals(path: Path, to: Path) -> None:
+    """A study's journals go where its file goes: while a server holds them they are not empty, and beside a new file
+    of the old name they would be read into it."""
+    for journal in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            shutil.move(f"{path}{journal}", f"{to}{journal}")

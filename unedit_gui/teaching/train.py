@@ -147,6 +147,7 @@ def teach(
     layers = range(first, model.layout.layers)
     _check_memory(model, len(layers))
     dice = random.Random(f"teach {seed}")
+    job.progress("Asking the model")
     known = _answered(model, general, job, GENERAL_TOKENS)
     free, opening = {}, opening_keys(model, layers)
     for layer, C in preserved(model, (), layers, workspace=workspace, job=job).items():

@@ -146,6 +146,28 @@ def _freeze(lab: Lab, session: Session, data: dict) -> None:
     lab.start(session, "freeze", "Writing the replies", "studies", work, stopped="Those that are written stay frozen.")
 
 
+def _delete(lab: Lab, session: Session, data: dict) -> None:
+    """Put the draft away, to be brought back by Undo."""
+    name = str(data["study"])
+    if name not in [study.name for study in lab.bench.studies.all()]:  # the same button, pressed twice
+        return
+    if any(other.active("freeze") for other in lab.sessions.all()):
+        raise BadInput(_("A draft’s replies are being written; stop that first."))
+    trashed = lab.bench.studies.delete(name)
+
+    def back() -> None:
+        try:
+            session.form["study"] = lab.bench.studies.restore(trashed).name
+        except BadInput as error:  # later there may be room for it
+            session.undos["studies"] = back
+            session.tell("studies", str(error), "bad", undo=True)
+        _changed(lab)
+
+    session.undos["studies"] = back
+    session.tell("studies", _("Deleted the draft “{name}”.", name=name), undo=True)
+    _changed(lab)
+
+
 def _become(state: str):
     def act(lab: Lab, session: Session, data: dict) -> None:
         getattr(_chosen(lab, session), state)()
@@ -194,6 +216,7 @@ ACTS = {
     "example-study": _example,
     "show-study": _show,
     "freeze-study": _freeze,
+    "delete-study": _delete,
     "open-study": _become("open"),
     "pause-study": _become("pause"),
     "ask-close-study": _ask_close,
