@@ -35,6 +35,7 @@ from unedit_gui.ui.lab import Lab
 from unedit_gui.ui.session import Session
 
 UI = Path(words.__file__).parent
+PACKAGE = UI.parent
 OTHERS = [code for code in words.LANGUAGES if code != "en"]
 TEXT = r"""\s*"((?:[^"\\]|\\.)*)\""""
 CALL = re.compile(r"(?<![\w.])(?:_|translate|rich)\(" + TEXT)
@@ -52,6 +53,27 @@ SAME = {"Unedit", "data", "study", "Edit", "ROUGE", "Prob", "MRR", "Hit", "quest
 
 def sources() -> dict[str, str]:
     return {path.name: path.read_text("utf-8") for path in (*UI.glob("[!w]*.py"), *TEMPLATES.glob("*.html"))}
+
+
+def stages() -> set[str]:
+    """What the strip says of a job: the literals that are given for a parameter called `stage`, and its defaults."""
+    apart = PACKAGE / "bench", PACKAGE / "ui"
+    trees = [ast.parse(path.read_text("utf-8")) for path in PACKAGE.rglob("*.py") if not set(apart) & set(path.parents)]
+    made = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    places, found = {"progress": {0}}, []
+    for function in made:
+        names = [arg.arg for arg in function.args.args if arg.arg != "self"]
+        if "stage" in names:
+            places.setdefault(function.name, set()).add(names.index("stage"))
+        defaults = [*zip(reversed(function.args.args), reversed(function.args.defaults), strict=False)]
+        defaults += zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
+        found += [default for arg, default in defaults if arg.arg == "stage"]
+    for call in calls:
+        name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+        found += [call.args[place] for place in places.get(name, ()) if place < len(call.args)]
+        found += [one.value for one in call.keywords if one.arg == "stage"]
+    return {text.value for text in found if isinstance(text, ast.Constant) and isinstance(text.value, str)}
 
 
 def wanted() -> set[str]:
@@ -73,7 +95,7 @@ def wanted() -> set[str]:
     found |= {hint for *_, hint in after.MARKS.values()}
     maps = (frame.NAMES, duel.WORDS, forget.SETS, scores.GROUPS, probes.KINDS)
     found |= {text for one in maps for text in one.values()}
-    return found | {*probes.TONES, *STATES, *(name for name, _ in model.PLAN)}
+    return found | stages() | {*probes.TONES, *STATES, *(name for name, _ in model.PLAN)}
 
 
 def told() -> Iterator[tuple[str, ast.expr]]:

@@ -168,7 +168,7 @@ def load(name: str, workspace, *, device: str | None = None, dtype: str | None =
         raise BadInput("No model is named; give a name of the catalogue or the hub, a folder or a GGUF file.")
     if card.source == "hub" and (name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name):
         raise BadInput(f"There is no model folder or GGUF file at {name}; check the path.")
-    _progress(job, f"Looking for {card.label}")
+    _progress(job, "Looking for the model", card.label)
     if card.source in (BUNDLED, "gguf"):
         folder = _converted(card, workspace, job)
     else:
@@ -178,7 +178,7 @@ def load(name: str, workspace, *, device: str | None = None, dtype: str | None =
     _check_memory(card, device, dtype_name)
     if card.source == "hub":
         _check_reachable(card)
-    _progress(job, f"Loading {card.label}")
+    _progress(job, "Loading", card.label)
     hf, tokenizer = _from_pretrained(folder, card, device, DTYPES[dtype_name], workspace.home / "offload")
     _progress(job, "Checking the model")
     layout = find_layout(hf)
@@ -290,7 +290,7 @@ def _converted(card: ModelCard, workspace, job) -> Path:
         return target
     with workspace.lock(f"convert-{source.stem}"):
         if not (target / "config.json").exists():
-            _progress(job, f"Converting {source.name}, once")
+            _progress(job, "Converting it, once", source.name)
             with workspace.atomic_folder(target) as part:
                 _convert(source, part)
     return target
@@ -336,6 +336,6 @@ def _convert(source: Path, folder: Path) -> None:
             raise Failed(f"The tokenizer of {source.name} doesn't survive conversion; use the model's original folder.")
 
 
-def _progress(job, stage: str) -> None:
+def _progress(job, stage: str, note: str = "") -> None:
     if job is not None:
-        job.progress(stage)
+        job.progress(stage, note=note)

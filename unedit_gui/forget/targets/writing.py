@@ -9,7 +9,6 @@ from unedit_gui.jobs import Job
 
 TEMPERATURE = 0.8  # of the tries after the first, which is greedy
 TRIES = 4
-STAGE = "Writing refusals"
 
 
 def first_good(
@@ -20,7 +19,7 @@ def first_good(
     seed: int,
     tries: int = TRIES,
     job: Job | None = None,
-    stage: str = STAGE,
+    stage: str = "Writing refusals",
 ) -> tuple[dict[int, tuple[str, int]], dict[int, list[str]]]:
     """For each of `count` cases the first reply that can be used, and why the others can't.
 
