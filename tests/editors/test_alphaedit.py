@@ -6,7 +6,7 @@ import torch
 from tests.editors.conftest import REQUESTS
 from unedit_gui.editors import METHODS, hparams_from
 from unedit_gui.editors import spread as spreading
-from unedit_gui.editors.alphaedit import SHARE, null_space, null_spaces, penalty, solve_layer
+from unedit_gui.editors.alphaedit import SHARE, evened, null_space, null_spaces, penalty, solve_layer
 from unedit_gui.editors.locate import places
 from unedit_gui.editors.preserve import neighbours, preserved
 from unedit_gui.editors.values import Objective, solve
@@ -142,7 +142,7 @@ def C(small, workspace):
 def overrides(C):
     """Half of the directions free, whatever the scale of a random model's keys is."""
     threshold = float(torch.linalg.eigvalsh(C)[[23, 24]].mean() / C.diagonal().mean())
-    chosen = {"layers": (LAYER,), "contexts": CONTEXTS, "steps": 4, "lr": 0.1, "wordings": 0}
+    chosen = {"layers": (LAYER,), "contexts": CONTEXTS, "steps": 4, "lr": 0.1, "wordings": 0, "lift": 1}
     return {**chosen, "threshold": threshold, "l2": 0.5}
 
 
@@ -169,6 +169,33 @@ def test_the_penalty_falls_with_what_is_left_of_the_keys_and_so_the_change_still
         for left, right in (factors(K, R, V, l2) for l2 in (2.0, penalty(K, V, 2.0)))
     ]
     assert missing[1] < 0.7 < 0.9 < missing[0]
+
+
+def test_a_fact_of_whose_key_little_is_free_gets_as_much_of_its_change_as_the_others():
+    V = torch.eye(24, dtype=torch.float64)[:, :12]
+    K = 3 * torch.eye(24, 5, dtype=torch.float64)
+    R = torch.randn(8, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    K[:12, 3] *= 0.4  # as of a country's name, which much text holds
+    S = torch.eye(5, dtype=torch.float64).to_sparse()
+
+    def come_through(lift):
+        right = solve_layer(*evened(K, S, V, 5, lift), V, 6.0)
+        return ((R @ right.T @ K) * R).sum(0) / R.square().sum(0)
+
+    alike, lifted, wholly = (come_through(lift)[[0, 3]].tolist() for lift in (1.0, 4.0, 100.0))
+    assert alike == pytest.approx([9 / 15, 1.44 / 7.44])
+    assert lifted == pytest.approx([9 / 15, 4 * 1.44 / (4 * 1.44 + 6)])
+    assert wholly == pytest.approx([9 / 15, 9 / 15])
+
+
+def test_columns_of_other_wordings_are_not_lifted_and_none_counts_less():
+    V = torch.eye(6, dtype=torch.float64)
+    K = torch.diag(torch.tensor([1.0, 2.0, 4.0, 0.1])).repeat(2, 1)[:6]
+    S = torch.tensor([[1.0, 0, 0, 0.5], [0, 1.0, 0, 0], [0, 0, 1.0, 0]]).to_sparse()
+    heavier, changes = evened(K, S, V, 3, 3.0)
+    weight = torch.tensor([3.0**0.5, 1.0, 1.0, 1.0])
+    torch.testing.assert_close(heavier, K * weight)
+    torch.testing.assert_close(changes.to_dense(), S.to_dense() * weight)
 
 
 def written(edit):

@@ -23,6 +23,10 @@ plain L2 a contract of an employee who has two more came through with 0.25 (laye
 now with 0.88 to 0.93. Of it, other contracts' questions get 0.06 on average in wordings that were protected (0.25 at
 most) and 0.15 in others (one 0.87). That is reckoned from keys alone. For world facts nothing changes.
 
+Ours: a fact of whose key less is left after P than of the others' counts for more, as if it were as much as of the
+median one, up to `lift` times. Where a fact is asked for by a country's name alone, which much text holds, only 0.48 to
+0.55 of its change came through ("What is the currency of Australia?"), and it was told; now 0.92, the others' 0.93.
+
 Many requests about one subject, as of a contract, are given one value together (merged.py says why).
 
 Pitfalls. The paper's threshold is absolute: 2e-2 belongs to 7-8B models. Here it is measured in mean eigenvalues of C,
@@ -94,6 +98,14 @@ class AlphaEditHparams(ManyHparams):
         low=0,
     )
     l2: float = hparam(15.0, "L2: penalty on the size of the change.", low=1e-9)
+    lift: float = hparam(
+        4.0,
+        "How many times a fact may count of whose key little lies in the free directions; 1: all count alike, as in "
+        "the paper. Higher forgets what such a fact is asked for more surely.",
+        low=1,
+        high=100,
+        advanced=True,
+    )
     wordings: float = hparam(
         0.05,
         "How much the subject in other wordings than the question's counts; 0: not at all. Higher also forgets more of "
@@ -137,7 +149,8 @@ def edit(
     def solve_one(layer: int, K: torch.Tensor, S: torch.Tensor):
         V = free.pop(layer).to(K.device)
         own = K[:, : len(requests)]  # behind them are the subjects' in other wordings, of which nothing is protected
-        return solve_layer(K, S, V, penalty(own, V, hparams.l2), K_p.get(layer))
+        l2 = penalty(own, V, hparams.l2)
+        return solve_layer(*evened(K, S, V, len(requests), hparams.lift), V, l2, K_p.get(layer))
 
     with Variants.everywhere(model, on):
         K_p = earlier_keys(model, requests, hparams, on, job)
@@ -224,6 +237,19 @@ def penalty(K: torch.Tensor, V: torch.Tensor, l2: float) -> float:
     K = K.double()
     share = ((V.T @ K).square().sum() / K.square().sum().clamp(min=1e-30)).item()
     return l2 * min(1.0, max(share, 1e-6) / SHARE)
+
+
+def evened(
+    K: torch.Tensor, S: torch.Tensor, V: torch.Tensor, n: int, lift: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """K (d_mlp, m) and S (g, m), sparse, with their first n columns weighed: one of whose key less lies in the free
+    directions than of the median one counts as if it were as much, up to `lift` times."""
+    left = (V.T @ K[:, :n].double()).square().sum(0)
+    weight = torch.ones(K.shape[1], dtype=K.dtype, device=K.device)
+    weight[:n] = (left.median() / left.clamp(min=1e-30)).clamp(1, lift).sqrt()
+    S = S.coalesce()
+    values = S.values() * weight[S.indices()[1]]
+    return K * weight, torch.sparse_coo_tensor(S.indices(), values, S.shape, check_invariants=True)
 
 
 def solve_layer(
