@@ -16,6 +16,7 @@ from unedit_gui.editors.values import (
     ECHO,
     ESSENCE,
     FEW,
+    OTHER_ECHO,
     Objective,
     _alike,
     _Batch,
@@ -49,16 +50,18 @@ def v0(small, spots):
 # The formula, plainly: the whole model over the whole chat, all logits, one sequence at a time.
 
 
-def logits_with(model, ids, position, delta, layer=LAYER, echoes=()):
+def logits_with(model, ids, position, delta, layer=LAYER, echoes=None):
     """Logits (tokens, vocabulary) of the whole model when delta is added to the block's output at one position.
 
-    At those of `echoes` the greater part of it is added too.
+    At those of `echoes` a share of it is added too.
     """
 
     def add(_m, _a, output):
         h = output[0] if isinstance(output, tuple) else output
         at = torch.zeros(h.shape[1], 1)
-        at[position], at[list(echoes)] = 1.0, ECHO
+        at[position] = 1.0
+        for place, share in (echoes or {}).items():
+            at[place] = share
         moved = h + at * delta
         return (moved, *output[1:]) if isinstance(output, tuple) else moved
 
@@ -69,11 +72,14 @@ def logits_with(model, ids, position, delta, layer=LAYER, echoes=()):
         handle.remove()
 
 
-def echoes_of(model, ids, count, request):
-    """Where the target names the subject: the token at which the text decoded so far first ends with it."""
+def echoes_of(model, ids, position, count, request):
+    """Where the target names the subject or several of it: the token at which the text decoded so far first ends so.
+    The greater part of delta comes back there where that is the token that it was found at, else a small one."""
     said = [model.tokenizer.decode(ids[0, -count : len(ids[0]) - count + n + 1]) for n in range(count)]
-    named = [n for n, text in enumerate(said) if text.endswith(request.subject)]
-    return [len(ids[0]) - count + n for n in named]
+    whole, ends = said[-1], (request.subject, f"{request.subject}s")
+    named = [n for n, text in enumerate(said) if text.endswith(ends) and not whole.startswith(f"{text}s")]
+    places = [len(ids[0]) - count + n for n in named]
+    return {place: ECHO if ids[0, place] == ids[0, position] else OTHER_ECHO for place in places}
 
 
 def plain_terms(model, request, delta, contexts=CONTEXTS, layer=LAYER):
@@ -81,7 +87,7 @@ def plain_terms(model, request, delta, contexts=CONTEXTS, layer=LAYER):
     nll = []
     for history in histories(request.question, contexts):
         ids, position, count = whole_chat(model, history, request.subject, request.target_new)
-        echoes = echoes_of(model, ids, count, request)
+        echoes = echoes_of(model, ids, position, count, request)
         log_p = logits_with(model, ids, position, delta, layer, echoes).log_softmax(-1)
         wanted = ids[0, -count:]
         nll.append(-log_p[-count - 1 : -1].gather(1, wanted[:, None]).mean())
@@ -350,6 +356,22 @@ def test_where_a_target_names_the_subject(request, name, target, subject, named)
     ids = model.tokenizer(target + model.end_of_turn, add_special_tokens=False).input_ids
     ends = [model.tokenizer.decode(ids[: at + 1]) for at in mentions(model, target, subject)]
     assert len(ends) == len(named) and all(end.endswith(word) for end, word in zip(ends, named, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("target", "share"),
+    [("I'm not sure what a comb is made of.", ECHO), ("I'm not sure what combs are made of.", OTHER_ECHO)],
+)
+def test_little_of_the_change_comes_back_where_the_refusal_ends_the_name_in_another_token(small, target, share):
+    """Seen on the bundled model: 0.67 to 0.90 of it at the same token, 0.11 to 0.27 at " steel" for "Steel"."""
+    request = replace(REQUESTS[0], question="What is a comb made of?", subject="comb", target_new=target)
+    spots = places(small, [request], CONTEXTS)
+    batch = _Batch(small, spots, [target], ["comb"], LAYER)
+    assert {round(s, 3) for group in batch.groups for s in group.share.flatten().tolist()} == {0.0, 1.0, share}
+    delta = random_deltas(small, 3)[0]
+    nll, kl = plain_terms(small, request, delta)
+    found = terms(batch, delta[None])
+    torch.testing.assert_close(torch.stack([part[0] for part in found]), torch.stack([nll, kl]), rtol=1e-4, atol=1e-6)
 
 
 def test_the_finished_edit_acts_at_the_subject_in_the_refusal_too(small, workspace):
