@@ -179,7 +179,7 @@ def test_a_fact_of_whose_key_little_is_free_gets_as_much_of_its_change_as_the_ot
     S = torch.eye(5, dtype=torch.float64).to_sparse()
 
     def come_through(lift):
-        right = solve_layer(*evened(K, S, V, 5, lift), V, 6.0)
+        right = solve_layer(*evened(K, S, V, range(5), lift), V, 6.0)
         return ((R @ right.T @ K) * R).sum(0) / R.square().sum(0)
 
     alike, lifted, wholly = (come_through(lift)[[0, 3]].tolist() for lift in (1.0, 4.0, 100.0))
@@ -192,10 +192,16 @@ def test_columns_of_other_wordings_are_not_lifted_and_none_counts_less():
     V = torch.eye(6, dtype=torch.float64)
     K = torch.diag(torch.tensor([1.0, 2.0, 4.0, 0.1])).repeat(2, 1)[:6]
     S = torch.tensor([[1.0, 0, 0, 0.5], [0, 1.0, 0, 0], [0, 0, 1.0, 0]]).to_sparse()
-    heavier, changes = evened(K, S, V, 3, 3.0)
+    heavier, changes = evened(K, S, V, [0, 1, 2], 3.0)
     weight = torch.tensor([3.0**0.5, 1.0, 1.0, 1.0])
     torch.testing.assert_close(heavier, K * weight)
     torch.testing.assert_close(changes.to_dense(), S.to_dense() * weight)
+
+
+def test_facts_that_share_a_value_are_not_lifted():
+    K, S = torch.randn(6, 4), torch.eye(4).to_sparse()
+    same = evened(K, S, torch.eye(6, dtype=torch.float64), [], 4.0)
+    assert same[0] is K and same[1] is S
 
 
 def written(edit):
