@@ -25,8 +25,9 @@ replies refusals that name the topic. 40 facts, draws 0 and 1, 150 retained: 0.0
 (0.85, 0.91); 0.86. A third set, natural questions: 10 facts, draws 0 to 2, 0.05, where a refusal repeats the question's
 "which vitamin" for "Vitamin A"; 0.08 (0.15, 0.00, 0.08); 0.91 (0.93, 0.88, 0.92); 0.87. No better with lam 260: draws 1
 and 3 of 10 kept 0.89 and 0.87.
-A fourth set, of 300 natural questions with 109 known: 10 facts, draws 0 to 2, 60 retained: 0.00; 0.07 (0.00, 0.15,
-0.05); 0.93 (0.97, 0.88, 0.95); 0.97.
+A fourth set, of 300 natural questions with 109 known: 10 facts, draws 0 to 2, 60 retained: 0.00; 0.07 (0.00, 0.10,
+0.10); 0.94 (0.95, 0.92, 0.95); 0.97. A fifth, of 171 with 96 known: 0.00; 0.05; 0.90 (0.93, 0.89, 0.88); 0.97. These
+two with refusals that say "which year ... in"; with "in which year" 0.00; 0.07; 0.93; 0.97 and 0.03; 0.05; 0.89; 0.90.
 
 The solve reaches the values asked for (0.90 to 1.01 of each); where a question isn't refused the search has failed, for
 a target that the model finds unlikely, or at its first token, which hardly shows in the mean over fifteen. Counting
